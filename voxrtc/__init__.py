@@ -1,0 +1,3 @@
+"""voxrtc: a voice assistant server that you can call."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,105 @@
+"""Sample work: rates, blocks, levels, resampling, and the two ends through which a session hears and speaks.
+
+Audio inside voxrtc is mono float32 in [-1, 1]. The caller is heard at 16 kHz (what every speech
+recogniser wants), the assistant speaks at 24 kHz (what every voice gives).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+Samples: TypeAlias = NDArray[np.float32]
+"""Mono float32 samples in [-1, 1], shape (n,)."""
+
+HEARD_RATE = 16_000
+"""Hz. The call's own clock counts samples at this rate; every position in an event is one."""
+
+SPOKEN_RATE = 24_000
+"""Hz. The rate at which voices give, and AudioOut takes, samples."""
+
+BLOCK_MS = 20
+BLOCK = HEARD_RATE * BLOCK_MS // 1000
+"""Samples in one block of the caller's audio (320)."""
+
+SPOKEN_BLOCK = SPOKEN_RATE * BLOCK_MS // 1000
+"""Samples in one packet of the assistant's audio (480)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """20 ms of the caller: ``samples`` (BLOCK,) at 16 kHz, the first at ``position`` of the call's clock."""
+
+    position: int
+    samples: Samples
+    concealed: bool = False
+    """True where the samples were made up for a packet that never came."""
+
+
+@dataclass(slots=True, eq=False)
+class Mark:
+    """How far one stretch of played audio (a clause, a greeting) has got, in samples at 24 kHz.
+
+    The player counts ``queued`` up in ``play()`` and ``heard`` as packets leave; ``begun`` is set
+    with the first packet. Whoever made the mark only reads it.
+    """
+
+    queued: int = 0
+    heard: int = 0
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    begun_at: float | None = None
+    """``loop.time()`` when its first packet left."""
+
+
+class AudioIn(Protocol):
+    """What the session hears. Iteration ends when the caller is gone."""
+
+    def __aiter__(self) -> AsyncIterator[Block]: ...
+
+
+class AudioOut(Protocol):
+    """What the session speaks with: a bounded, paced player of 24 kHz samples."""
+
+    async def play(self, samples: Samples, mark: Mark) -> None:
+        """Queue samples (n,); waits while more than the player's bound is queued already."""
+
+    def flush(self) -> None:
+        """Drop everything not yet sent. At most one more packet (a fade) leaves after this."""
+
+    async def drained(self) -> None:
+        """Return when everything queued has left, or was flushed."""
+
+
+def resample(samples: Samples, rate: int, to: int) -> Samples:
+    """``samples`` (n,) at ``rate`` Hz as (about n * to / rate,) at ``to`` Hz (libswresample)."""
+    if rate == to or not samples.size:
+        return samples
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=to)
+    frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :].astype(np.float32), format="flt", layout="mono")
+    frame.sample_rate = rate
+    frames = [*resampler.resample(frame), *resampler.resample(None)]
+    return np.concatenate([f.to_ndarray()[0] for f in frames]).astype(np.float32, copy=False)
+
+
+def level_dbfs(samples: Samples) -> float:
+    """RMS level of ``samples`` in dB relative to full scale; -120 for silence."""
+    if not samples.size:
+        return -120.0
+    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+    return max(-120.0, 20.0 * float(np.log10(max(rms, 1e-6))))
+
+
+def to_pcm16(samples: Samples) -> bytes:
+    """Little-endian signed 16-bit PCM of ``samples``, clipped."""
+    return (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+
+
+def from_pcm16(data: bytes) -> Samples:
+    """Samples (len(data) // 2,) of little-endian signed 16-bit PCM."""
+    return np.frombuffer(data[: len(data) & ~1], dtype="<i2").astype(np.float32) / 32768.0

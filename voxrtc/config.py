@@ -1,0 +1,242 @@
+"""config.toml and the environment as typed settings. An error names where, which key, what was found, what is allowed."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from voxrtc.errors import ConfigError
+from voxrtc.languages import NAMES
+
+PREFIX = "VOXRTC_"
+ALIASES = {
+    "LOG_LEVEL": ("server", "log_level"),
+    "MODEL_CACHE_DIR": ("models", "cache_dir"),
+    "MODEL_LOAD_TIMEOUT": ("models", "load_timeout_s"),
+}
+"""Variables of the original system, and the keys they set."""
+PASSED_ON = ("HF_TOKEN", "CUDA_VISIBLE_DEVICES")
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
+
+
+class Section(BaseModel):
+    """A section of the file: no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Server(Section):
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    max_calls: int = Field(8, ge=1, le=10_000)
+    max_body_kb: int = Field(256, ge=16, le=65_536)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class Ops(Section):
+    host: str = "127.0.0.1"
+    port: Port = 8005
+
+
+class Media(Section):
+    connect_timeout_s: Seconds = 10.0
+    lost_after_s: Seconds = 5.0
+    jitter_start_ms: int = Field(40, ge=0, le=500)
+    jitter_max_ms: int = Field(200, ge=20, le=2_000)
+    opus_complexity: int = Field(5, ge=0, le=10)
+    opus_bitrate: int = Field(32_000, ge=6_000, le=128_000)
+    play_ahead_s: Seconds = 30.0
+
+
+class IceServer(Section):
+    """One entry of RTCConfiguration.iceServers (W3C WebRTC, 4.2.4)."""
+
+    urls: list[str]
+    username: str | None = None
+    credential: str | None = None
+
+    @field_validator("urls")
+    @classmethod
+    def _scheme(cls, urls: list[str]) -> list[str]:
+        for url in urls:
+            if url.partition(":")[0] not in ("stun", "stuns", "turn", "turns"):
+                raise ValueError("each URL must begin with stun:, stuns:, turn: or turns:")
+        return urls
+
+
+class Turn(Section):
+    ice_servers: list[IceServer] = []
+
+
+class Endpointing(Section):
+    pause_ms: int = Field(120, ge=40, le=1_000)
+    end_silence_ms: int = Field(600, ge=100, le=5_000)
+    min_speech_ms: int = Field(120, ge=20, le=1_000)
+    speech_threshold: Ratio = 0.5
+    aggressiveness: int = Field(2, ge=0, le=3)
+    max_turn_s: float = Field(60.0, ge=2.0, le=600.0)
+
+    @model_validator(mode="after")
+    def _order(self) -> Endpointing:
+        if self.pause_ms >= self.end_silence_ms:
+            raise ValueError(f"pause_ms ({self.pause_ms}) must be less than end_silence_ms ({self.end_silence_ms})")
+        return self
+
+
+class Dialogue(Section):
+    system_prompt: str = (
+        "You are voxrtc, a friendly voice assistant on a phone call. Answer in one or two short spoken sentences. "
+        "Never use lists, markdown or emoji."
+    )
+    greeting: str = ""
+    language: str = "en"
+    memory_turns: int = Field(5, ge=0, le=100)
+    max_reply_tokens: int = Field(160, ge=1, le=4_096)
+    temperature: float = Field(0.5, ge=0.0, le=2.0)
+    speculation: bool = True
+    partial_every_ms: int = Field(600, ge=0, le=10_000)
+    interruptions: Literal["on", "off", "push-to-talk"] = "on"
+    barge_in_ms: int = Field(160, ge=20, le=2_000)
+    resume_s: float = Field(30.0, ge=0.0, le=86_400.0)
+    idle_hangup_s: Seconds = 600.0
+
+    @field_validator("language")
+    @classmethod
+    def _known(cls, code: str) -> str:
+        if code != "auto" and code not in NAMES:
+            raise ValueError(f"must be 'auto' or one of {', '.join(NAMES)}")
+        return code
+
+
+class Models(Section):
+    profile: Literal["embedded"] = "embedded"
+    asr: Literal["whisper-base"] = "whisper-base"
+    llm: Literal["qwen2.5-1.5b", "smollm2-135m"] = "qwen2.5-1.5b"
+    threads: int = Field(0, ge=0, le=256)
+    context_tokens: int = Field(4_096, ge=512, le=131_072)
+    slots: int = Field(2, ge=1, le=64)
+    cache_dir: str = ""
+    load_timeout_s: Seconds = 300.0
+    max_waiting: int = Field(64, ge=1, le=10_000)
+
+    @property
+    def cache_path(self) -> Path:
+        """The folder that holds model files."""
+        return Path(self.cache_dir).expanduser() if self.cache_dir else Path("~/.cache/voxrtc").expanduser()
+
+
+class Tts(Section):
+    voice: Literal["hibari", "espeak"] = "hibari"
+    speed: float = Field(1.0, ge=0.5, le=2.0)
+    first_clause_chars: int = Field(12, ge=1, le=200)
+    max_clause_chars: int = Field(220, ge=20, le=2_000)
+
+
+class Metrics(Section):
+    enabled: bool = True
+
+
+class Settings(Section):
+    server: Server = Server()
+    ops: Ops = Ops()
+    media: Media = Media()
+    turn: Turn = Turn()
+    endpointing: Endpointing = Endpointing()
+    dialogue: Dialogue = Dialogue()
+    models: Models = Models()
+    tts: Tts = Tts()
+    metrics: Metrics = Metrics()
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from ``path`` (default: config.toml in the working folder, if there), overridden by the environment.
+
+    A file ``.env`` beside the configuration file counts as environment; what is really set wins over it.
+    HF_TOKEN and CUDA_VISIBLE_DEVICES found only in ``.env`` are put into this process's environment for the host.
+    Raises ConfigError with every fault found, one a line.
+    """
+    file = path or Path("config.toml")
+    if path is not None and not path.is_file():
+        raise ConfigError(f"{path}: there is no such file")
+    table = _read(file) if file.is_file() else {}
+    dotenv = {k: v for k, v in dotenv_values(file.parent / ".env").items() if v is not None}
+    real = os.environ if environ is None else environ
+    for name in PASSED_ON:
+        if environ is None and name in dotenv:
+            os.environ.setdefault(name, dotenv[name])
+    origins = _overlay(table, {**dotenv, **real})
+    try:
+        return Settings.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(e, str(file), origins) for e in error.errors())) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from None
+
+
+def _overlay(table: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Write what the environment sets into ``table``; return the variable behind each key it set."""
+    origins: dict[tuple[str, ...], str] = {}
+    named = {name: where for name, where in ALIASES.items() if environ.get(name)}
+    for name in environ:
+        if name.startswith(PREFIX):
+            section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+            named[name] = (section, key)
+    for name, (section, key) in named.items():
+        if not key:
+            raise ConfigError(f"{name}: names no key; write {PREFIX}SECTION__KEY, e.g. {PREFIX}SERVER__PORT")
+        inside = table.setdefault(section, {})
+        if isinstance(inside, dict):
+            inside[key] = _value(environ[name], section, key)
+            origins[(section, key)] = name
+    return origins
+
+
+def _value(text: str, section: str, key: str) -> Any:
+    """``text`` as TOML; as it stands where the key holds a string or the text is no TOML."""
+    model = Settings.model_fields.get(section)
+    field = model.annotation.model_fields.get(key) if model and model.annotation else None
+    if key == "log_level":
+        return text.upper()
+    if field is not None and isinstance(field.default, str) and not text.startswith(('"', "'")):
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _sentence(error: ErrorDetails, file: str, origins: Mapping[tuple[str, ...], str]) -> str:
+    loc = tuple(str(part) for part in error["loc"])
+    where = origins.get(loc[:2], file)
+    key = ".".join(loc)
+    if error["type"] == "extra_forbidden":
+        allowed = Settings.model_fields if len(loc) == 1 else _keys(loc[0])
+        return f"{where}: unknown {'section' if len(loc) == 1 else 'key'} '{key}'; allowed: {', '.join(allowed)}"
+    if error["type"].endswith("_type") and error["type"] != "missing":
+        found = f"{error['input']!r} ({type(error['input']).__name__})"
+    else:
+        found = repr(error["input"]) if not isinstance(error["input"], dict) else "these values"
+    return f"{where}: {key}: found {found}; {error['msg'].removeprefix('Value error, ')}"
+
+
+def _keys(section: str) -> list[str]:
+    model = Settings.model_fields[section].annotation
+    assert model is not None
+    return list(model.model_fields)

@@ -1,0 +1,1 @@
+"""What is said: the session, its replies, its memory."""

@@ -1,0 +1,1 @@
+"""When the caller speaks, pauses, goes on, is done."""

@@ -1,0 +1,41 @@
+"""The errors that cross the seams of voxrtc. Every message is a sentence a user can act on."""
+
+
+class VoxrtcError(Exception):
+    """Base of everything that voxrtc raises on purpose; ``str()`` of it may be shown to a user."""
+
+
+class ConfigError(VoxrtcError):
+    """A setting is wrong: names the file or variable, the key, what was found and what is allowed."""
+
+
+class StoreError(VoxrtcError):
+    """A model file is missing, cannot be fetched, or is not what it should be."""
+
+
+class ModelsError(VoxrtcError):
+    """A model refused or failed one request; the host lives on."""
+
+
+class HostLost(ModelsError):
+    """The host process died, or cannot be reached, while a request was under way."""
+
+
+class SdpError(VoxrtcError):
+    """The caller's session description cannot be answered; says which part and why."""
+
+
+class CallsFull(VoxrtcError):
+    """No room for another call; ``retry_after`` seconds is when to try again."""
+
+    def __init__(self, message: str, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnknownCall(VoxrtcError):
+    """No call of that name lives here."""
+
+
+class AudioError(VoxrtcError):
+    """Audio that cannot be read, or is not audio."""

@@ -1,0 +1,208 @@
+"""What can happen in a call: the one vocabulary of every dialect, the metrics and the page.
+
+Each event is a frozen dataclass; its wire name is its ``type`` (snake_case of the class). Positions
+(``at``, ``start``, ``end``) are samples of the call's clock at 16 kHz; durations end in ``_ms``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+State = Literal["listening", "thinking", "speaking"]
+Ended = Literal["finished", "interrupted", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events: the call it belongs to, the sample position and the wall time (Unix seconds)."""
+
+    call: str
+    at: int
+    time: float
+
+    @property
+    def type(self) -> str:
+        return wire_name(type(self))
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as a plain object, ``type`` first."""
+        return {"type": self.type} | {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def wire_name(kind: type[Event]) -> str:
+    """``SpeechStarted`` -> ``speech_started``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
+# -- the call ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted(Event):
+    """The call is up: what will hear, think and speak, and with which settings."""
+
+    hears: str
+    thinks: str
+    speaks: str
+    language: str
+    voice: str
+    interruptions: str
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded(Event):
+    """Nothing follows this. ``reason``: hangup, lost, expired, shutdown, or error with a sentence in ``detail``."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChanged(Event):
+    """What the assistant is doing now."""
+
+    state: State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice(Event):
+    """Something the caller should know that does not end the call; ``code`` is stable, ``message`` a sentence."""
+
+    code: str
+    message: str
+
+
+# -- the caller ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechStarted(Event):
+    """The caller began to speak at sample ``start`` (which lies before ``at``, when it was decided)."""
+
+    start: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechPaused(Event):
+    """The caller's voice stopped at sample ``end``; the turn may go on."""
+
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechResumed(Event):
+    """The caller went on after a pause, at sample ``start``."""
+
+    start: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnded(Event):
+    """The caller's turn is over: it lasted from sample ``start`` to ``end``."""
+
+    turn: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript(Event):
+    """What the caller said. Partials (``final`` false) never shrink; the final may correct them."""
+
+    turn: int
+    text: str
+    final: bool
+    confidence: float
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnDropped(Event):
+    """What sounded like a turn held no words (noise, a cough); there will be no reply to it."""
+
+    turn: int
+    reason: str
+
+
+# -- the assistant --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyStarted(Event):
+    """A reply was released: it may be heard from now on. Speculative work before this is not announced."""
+
+    reply: int
+    turn: int
+    speculated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyText(Event):
+    """One clause of a reply, as it goes to the voice."""
+
+    reply: int
+    clause: int
+    text: str
+    emotion: str = "neutral"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplySpoken(Event):
+    """The reply has been heard up to character ``heard`` of its text so far. Sent as each clause begins and ends."""
+
+    reply: int
+    clause: int
+    heard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyEnded(Event):
+    """The reply is over; ``text`` is only what was heard of it."""
+
+    reply: int
+    ended: Ended
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted(Event):
+    """The caller spoke over the reply; the sound stopped. ``decision_ms`` after the caller's voice began."""
+
+    reply: int
+    decision_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnMetrics(Event):
+    """Where the time of one answered turn went, all in ms from the end of the caller's voice (``endpoint_ms``,
+    ``first_audio_ms`` and ``voice_to_voice_ms``) or of the stage itself (``asr_ms``, ``first_token_ms``).
+
+    ``asr_ms``: audio in hand to transcript. ``first_token_ms``: transcript to first text.
+    ``first_audio_ms``: end of voice to first samples in hand. ``voice_to_voice_ms``: end of voice to first packet sent.
+    """
+
+    turn: int
+    reply: int
+    endpoint_ms: float
+    asr_ms: float
+    first_token_ms: float
+    first_audio_ms: float
+    voice_to_voice_ms: float
+    speculated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaStats(Event):
+    """The caller's link, every few seconds: packets since the call began, levels in ms."""
+
+    received: int
+    lost: int
+    concealed: int
+    late: int
+    jitter_ms: float
+    buffer_ms: float
+    route: str
+    """``direct``, ``relay`` or ``unknown``."""

@@ -1,0 +1,1 @@
+"""Thinking: text to text."""

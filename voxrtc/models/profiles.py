@@ -1,0 +1,39 @@
+"""A profile: which models a host runs, and how they share it. Lives inside the host process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Protocol
+
+from voxrtc.config import Settings
+from voxrtc.models.wire import Answer, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, Transcribe
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done ("loading qwen2.5-1.5b") and how far it is, 0..1."""
+
+
+class Profile(Protocol):
+    """The models of one host. Native work runs in threads of the profile's own, so that the host's loop stays free.
+
+    Each verb is an async generator: the host closes it to cancel, and the native work then stops at its next step.
+    """
+
+    async def load(self, progress: Progress) -> Ready:
+        """Load and warm everything: after this the first request is as fast as any other. Raises ModelsError."""
+
+    def transcribe(self, ask: Transcribe) -> AsyncGenerator[Heard, None]: ...
+
+    def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]: ...
+
+    def prepare(self, ask: Prepare) -> AsyncGenerator[Said, None]: ...
+
+    def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]: ...
+
+    async def close(self) -> None: ...
+
+
+def make(settings: Settings) -> Profile:
+    """The profile that ``models.profile`` names. Imports its runtimes only now."""
+    from voxrtc.models.embedded import Embedded  # the runtimes load with it
+
+    return Embedded(settings)

@@ -1,0 +1,1 @@
+"""Speaking: text to 24 kHz samples."""

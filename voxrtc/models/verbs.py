@@ -1,0 +1,35 @@
+"""The seam between dialogue and models: the three verbs, as whoever holds a conversation sees them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from voxrtc.audio import Samples
+from voxrtc.models.wire import Answer, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall
+
+
+class Models(Protocol):
+    """What hears, thinks and speaks. Implemented by models.client, and by the scripted stand-in of the tests.
+
+    Closing a stream (``aclose``), or cancelling the task that reads it, stops the work behind it in the host.
+    Every verb raises HostLost when the host dies under it, and ModelsError when the host refuses or fails it.
+    While a host is being (re)started the verbs wait for it, for ``models.load_timeout_s`` at the most.
+    """
+
+    @property
+    def ready(self) -> Ready | None:
+        """What runs, or None while the models are not warm."""
+
+    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
+        """The words in ``audio`` (n,) at 16 kHz. Empty text where there is no speech in it."""
+
+    def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
+        """First one Heard (only where ``ask.audio`` is set; nothing follows it if its text is empty), then the
+        reply's text in pieces, which append to the whole as they stand."""
+
+    async def prepare(self, ask: Prepare) -> None:
+        """Warm caches with what the caller seems to be saying. Best effort: gives way to everything else."""
+
+    def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
+        """24 kHz samples of one clause, in order, each with the characters it says. Silence at both ends is trimmed."""

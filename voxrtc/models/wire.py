@@ -1,0 +1,188 @@
+"""The three verbs as messages: what crosses between the dialogue's side and a host of models.
+
+A message is msgpack behind a 4-byte big-endian length; samples travel as raw little-endian float32. The
+dialogue's side sends ``Ask`` and ``Cancel``; the host answers each ask with any number of ``Item``, then one
+``Done`` or ``Failed``. ``Loading``, then ``Ready``, come once, before anything else.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from voxrtc.audio import Samples
+
+MAX_MESSAGE = 64 * 1024 * 1024
+"""Bytes. Ten minutes of 16 kHz float32 are 38 MB; a longer length is a broken stream."""
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, tag_field="t", omit_defaults=True):
+    """Base of everything on the wire; the class name is the tag."""
+
+
+def pack(samples: Samples) -> bytes:
+    """Samples (n,) as raw little-endian float32."""
+    return np.ascontiguousarray(samples, dtype="<f4").tobytes()
+
+
+def unpack(data: bytes) -> Samples:
+    """The inverse of pack; the result is read-only."""
+    return np.frombuffer(data, dtype="<f4")
+
+
+# -- what is asked ------------------------------------------------------------------------------------------
+
+
+class Utterance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of the conversation, as the model is to remember it."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    interrupted: bool = False
+    """An assistant's line that the caller cut short: ``text`` is what was heard of it."""
+
+
+class Transcribe(Message, frozen=True):
+    """Turn speech into words. ``audio``: packed 16 kHz samples. ``language``: ISO 639-1, or None to detect it."""
+
+    audio: bytes
+    language: str | None = None
+    partial: bool = False
+    """A look at an unfinished turn: gives way to everything else, may be answered less carefully."""
+
+
+class Answer(Message, frozen=True):
+    """Hear a turn (``audio``) or read it (``text``; exactly one of the two is set) and answer it."""
+
+    session: str
+    system: str
+    history: list[Utterance]
+    audio: bytes | None = None
+    text: str | None = None
+    language: str | None = None
+    max_tokens: int = 160
+    temperature: float = 0.5
+    seed: int | None = None
+
+
+class Prepare(Message, frozen=True):
+    """What the caller seems to be saying, so far: fill caches with it so that Answer comes sooner. Yields nothing."""
+
+    session: str
+    system: str
+    history: list[Utterance]
+    text: str
+
+
+class Speak(Message, frozen=True):
+    """Say one clause. ``voice`` and ``language`` as in the Ready message; emotion of the table in dialogue.emotion."""
+
+    text: str
+    voice: str = ""
+    language: str = "en"
+    speed: float = 1.0
+    emotion: str = "neutral"
+    intensity: float = 1.0
+
+
+Verb = Transcribe | Answer | Prepare | Speak
+
+
+# -- what comes back ------------------------------------------------------------------------------------------
+
+
+class Heard(Message, frozen=True):
+    """What was said. ``confidence``: mean token probability, 0..1. Empty text: nothing that is speech."""
+
+    text: str
+    language: str
+    confidence: float
+    took_ms: float = 0.0
+
+
+class Said(Message, frozen=True):
+    """The next piece of the answer's text, to be appended as it stands."""
+
+    text: str
+
+
+class ToolCall(Message, frozen=True):
+    """The model asks for a function: ``arguments`` is a JSON object as text."""
+
+    name: str
+    arguments: str
+    id: str
+
+
+class Speech(Message, frozen=True):
+    """Packed 24 kHz samples, and the span ``start``..``end`` of the clause's characters that they say."""
+
+    samples: bytes
+    start: int
+    end: int
+
+
+ItemOf = Heard | Said | ToolCall | Speech
+
+
+# -- the conversation of the two processes --------------------------------------------------------------------
+
+
+class Ask(Message, frozen=True):
+    id: int
+    verb: Verb
+
+
+class Cancel(Message, frozen=True):
+    """Stop the work for ``id``; the host still closes it with Done or Failed."""
+
+    id: int
+
+
+class Item(Message, frozen=True):
+    id: int
+    item: ItemOf
+
+
+class Done(Message, frozen=True):
+    id: int
+
+
+class Failed(Message, frozen=True):
+    """``code``: ``busy`` (too much waits), ``refused`` (bad request), or ``broken`` (the model failed)."""
+
+    id: int
+    code: Literal["busy", "refused", "broken"]
+    message: str
+
+
+class Loading(Message, frozen=True):
+    """Progress of the start: what is being done and how far it is, 0..1."""
+
+    what: str
+    fraction: float
+
+
+class Ready(Message, frozen=True):
+    """The models are loaded and warm."""
+
+    profile: str
+    hears: str
+    thinks: str
+    speaks: str
+    voices: dict[str, list[str]]
+    """Voice name to the language codes it speaks."""
+    hears_languages: list[str]
+    load_s: float
+
+
+class Broken(Message, frozen=True):
+    """The host cannot start, and why; it exits after this."""
+
+    message: str
+
+
+FromClient = Ask | Cancel
+FromHost = Item | Done | Failed | Loading | Ready | Broken
