@@ -1,4 +1,4 @@
-"""config.toml and the environment as typed settings. An error names where, which key, what was found, what is allowed."""
+"""config.toml and the environment as typed settings. An error names where, the key, what was found and what may be."""
 
 from __future__ import annotations
 
