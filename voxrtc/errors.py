@@ -26,11 +26,15 @@ class SdpError(VoxrtcError):
 
 
 class CallsFull(VoxrtcError):
-    """No room for another call; ``retry_after`` seconds is when to try again."""
+    """No room for another call now. ``retry_after``: seconds until it is worth another try.
 
-    def __init__(self, message: str, retry_after: int = 5) -> None:
+    ``code`` says why: ``full`` (as many calls as allowed), ``loading`` (the models are not warm), ``closing``.
+    """
+
+    def __init__(self, message: str, retry_after: int = 5, code: str = "full") -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.code = code
 
 
 class UnknownCall(VoxrtcError):

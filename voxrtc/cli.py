@@ -1,0 +1,242 @@
+"""The command line: serve, call, transcribe, models, doctor, bench. Parses and prints; the work is elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from voxrtc import __version__
+from voxrtc.config import Settings, load
+from voxrtc.errors import VoxrtcError
+
+T = TypeVar("T")
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0 for done, 1 for a failure told in a sentence, 2 for a wrong call."""
+    options = _parser().parse_args(argv)
+    try:
+        return int(options.run(options) or 0)
+    except VoxrtcError as error:
+        errors.print(f"voxrtc: {error}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """``asyncio.run`` on uvloop, where there is one for this platform."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+# -- the commands ----------------------------------------------------------------------------------------------
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Fetch what is missing, load the models, take calls until interrupted."""
+    from voxrtc.server.serve import Running
+    from voxrtc.server.serve import serve as serve_until_stopped
+
+    settings = _settings(options)
+    _log_to_stderr(settings)
+    _pull(settings, [])
+    console.print(f"[bold]voxrtc {__version__}[/bold]")
+    bars = _bars()
+
+    def started(server: Running) -> None:
+        bars.stop()
+        _announce(server.url, server.ready, settings)
+
+    with bars:
+        run(serve_until_stopped(settings, _Reporter(bars), started))
+    return 0
+
+
+def _announce(url: str, ready: Any, settings: Settings) -> None:
+    console.print(f"  hears   {ready.hears}\n  thinks  {ready.thinks}\n  speaks  {ready.speaks}", markup=False)
+    console.print(f"\n  Open [bold cyan]{url}[/bold cyan] and press the button.  (Ctrl-C stops the server)")
+    if settings.server.host not in ("127.0.0.1", "::1", "localhost"):
+        console.print("  From other machines the browser asks for HTTPS before it gives the microphone.")
+
+
+def call(options: argparse.Namespace) -> int:
+    """Place one real WebRTC call that plays a file; print what was understood, answered, and how fast."""
+    from voxrtc.bench import place
+
+    report = run(place.call_file(options.url, options.audio, out=options.out))
+    _write_json(options.json, report.to_json())
+    place.show(report, console)
+    return 0 if report.answered else 1
+
+
+def transcribe(options: argparse.Namespace) -> int:
+    """The words in a file, URL or data: URI."""
+    from voxrtc import sources
+    from voxrtc.models.client import HostClient
+
+    settings = _settings(options)
+    _pull(settings, [])
+
+    async def work() -> Any:
+        samples = await sources.load(options.source, allow_paths=True)
+        host = HostClient(settings)
+        with _bars() as bars:
+            await host.start(_Reporter(bars))
+        try:
+            return await host.transcribe(samples, options.language)
+        finally:
+            await host.close()
+
+    heard = run(work())
+    if options.json:
+        document = {"text": heard.text, "language": heard.language, "confidence": round(heard.confidence, 3)}
+        _write_json(options.json, document)
+    console.print(heard.text, markup=False, soft_wrap=True)
+    return 0
+
+
+def models(options: argparse.Namespace) -> int:
+    """List, fetch or verify model files."""
+    from voxrtc.models import store
+
+    settings = _settings(options)
+    cache = settings.models.cache_path
+    if options.action == "pull":
+        _pull(settings, options.names)
+        return 0
+    rows = store.listing(cache, store.needed(settings), check=options.action == "verify")
+    table = Table("model", "size", "licence", "state", "used", box=None, pad_edge=False)
+    for row in rows:
+        used = "yes" if row.needed else ""
+        table.add_row(row.name, f"{row.bytes / 1e6:,.0f} MB", row.licence, row.state, used)
+    console.print(table)
+    console.print(f"in {cache}", style="dim")
+    wrong = [row for row in rows if row.state == "wrong" or (row.needed and row.state in ("missing", "partial"))]
+    return 1 if options.action == "verify" and wrong else 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """What is installed, what will run, what is missing and how to get it."""
+    from voxrtc import doctor as checks
+
+    findings = checks.examine(options.config)
+    for finding in findings:
+        sign = {"ok": "[green]ok  [/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad [/red]"}[finding.state]
+        console.print(f"{sign} {finding.what}", soft_wrap=True)
+        if finding.remedy:
+            console.print(f"     {finding.remedy}", style="dim", markup=False, soft_wrap=True)
+    return 1 if any(finding.state == "bad" for finding in findings) else 0
+
+
+def bench_call(options: argparse.Namespace) -> int:
+    """Measure real calls: each clip of a folder is one turn."""
+    from voxrtc.bench import call as measure
+
+    document = run(measure.bench(options.audio, options.calls, url=options.url, words=options.words))
+    _write_json(options.json, document)
+    measure.show(document, console)
+    return 0 if document["answered"] and not document["failed"] else 1
+
+
+# -- what they share ---------------------------------------------------------------------------------------------
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return load(options.config)
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    form = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    logging.basicConfig(level=settings.server.log_level, format=form, stream=sys.stderr)
+    for chatty in ("aioice", "aiortc", "asyncio"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _pull(settings: Settings, names: Sequence[str]) -> None:
+    """Fetch ``names``, or else what the settings need; a bar only while something is really fetched."""
+    from voxrtc.models import store
+
+    with _bars() as bars:
+        for name in names or store.needed(settings):
+            store.ensure(name, settings.models.cache_path, _Reporter(bars))
+
+
+def _bars() -> Progress:
+    columns = (TextColumn("{task.description:<42}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    return Progress(*columns, TimeElapsedColumn(), console=errors, transient=True)
+
+
+class _Reporter:
+    """models.profiles.Progress on a bar a task."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, Any] = {}
+
+    def __call__(self, what: str, fraction: float) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=1.0)
+        self._bars.update(self._tasks[what], completed=fraction)
+
+
+def _write_json(path: Path | None, document: dict[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="voxrtc", description="A voice assistant server that you can call.")
+    parser.add_argument("--version", action="version", version=f"voxrtc {__version__}")
+    parser.add_argument("--config", type=Path, help="configuration file (default: config.toml here, if there is one)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, does: Any, parents: Any = commands) -> argparse.ArgumentParser:
+        text = does.__doc__.strip()
+        made: argparse.ArgumentParser = parents.add_parser(name, help=text, description=text)
+        made.set_defaults(run=does)
+        return made
+
+    command("serve", serve)
+    one = command("call", call)
+    one.add_argument("audio", type=Path, help="the audio file to play into the call")
+    one.add_argument("--url", default="http://127.0.0.1:8000", help="the server to call (default %(default)s)")
+    one.add_argument("--out", type=Path, help="write the reply here as a WAV file")
+    one.add_argument("--json", type=Path, help="write transcript, reply and timings here")
+    words = command("transcribe", transcribe)
+    words.add_argument("source", help="a path, an http(s) URL, a data: URI, or - for standard input")
+    words.add_argument("--language", help="ISO 639-1 code (default: detected)")
+    words.add_argument("--json", type=Path, help="write text, language and confidence here")
+    files = command("models", models)
+    files.add_argument("action", choices=["list", "pull", "verify"])
+    files.add_argument("names", nargs="*", help="models to pull (default: what the configuration needs)")
+    command("doctor", doctor)
+    bench = commands.add_parser("bench", help="Measure; every published figure comes from here.")
+    benches = bench.add_subparsers(required=True, metavar="WHAT")
+    calls = command("call", bench_call, benches)
+    calls.add_argument("--calls", type=int, default=1, help="conversations at the same time (default 1)")
+    calls.add_argument("--audio", type=Path, required=True, help="folder of NAME.wav with its words in NAME.txt")
+    calls.add_argument("--url", help="measure this running server (default: start one for the measuring)")
+    calls.add_argument("--words", action="store_true", help="keep what was said in the JSON")
+    calls.add_argument("--json", type=Path, help="write all figures here")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""What a caller may ask of a call: the one upward vocabulary of every dialect, as ``events`` is the downward one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+MAX_TEXT = 4_000
+"""Characters of one typed turn."""
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+    """Base of all commands; ``type`` on the wire is the tag."""
+
+
+class Text(Command, frozen=True, tag="text"):
+    """Typed text, as a turn of its own."""
+
+    text: str
+
+
+class Interrupt(Command, frozen=True, tag="interrupt"):
+    """Stop the reply that is being spoken."""
+
+
+class PushToTalk(Command, frozen=True, tag="push_to_talk"):
+    """The talk button went down or up."""
+
+    pressed: bool
+
+
+class Configure(Command, frozen=True, tag="config"):
+    """Change the session; what is left out stays."""
+
+    language: str | None = None
+    voice: str | None = None
+    interruptions: Literal["on", "off", "push-to-talk"] | None = None
+
+
+class HangUp(Command, frozen=True, tag="hangup"):
+    """End the call."""
+
+
+AnyCommand = Text | Interrupt | PushToTalk | Configure | HangUp
+
+
+def parse(message: dict[str, Any]) -> AnyCommand:
+    """The command in a JSON object. Raises ValueError with a sentence that names what is wrong with it."""
+    try:
+        command: AnyCommand = msgspec.convert(message, AnyCommand)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+    if isinstance(command, Text) and not 0 < len(command.text.strip()) <= MAX_TEXT:
+        raise ValueError(f"text must hold 1 to {MAX_TEXT} characters")
+    return command

@@ -1,0 +1,13 @@
+"""What the applications carry, by typed key."""
+
+from aiohttp import web
+
+from voxrtc.calls import Calls
+from voxrtc.config import Settings
+from voxrtc.metrics import Metrics
+from voxrtc.server.status import Status
+
+SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
+CALLS: web.AppKey[Calls] = web.AppKey("calls", Calls)
+STATUS: web.AppKey[Status] = web.AppKey("status", Status)
+METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)

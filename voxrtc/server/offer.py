@@ -1,0 +1,97 @@
+"""The plain dialect: POST an SDP offer, get the answer; candidates by PATCH, hang up by DELETE.
+
+The shape is that of aiortc's own examples; events and commands go over the data channel ``voxrtc``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from voxrtc.calls import Candidate
+from voxrtc.server.keys import CALLS, SETTINGS
+
+routes = web.RouteTableDef()
+
+MAX_CANDIDATES = 64
+T = TypeVar("T")
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """The body of POST /offer. ``resume``: the token of an earlier answer, to get that session back."""
+
+    sdp: str
+    type: Literal["offer"]
+    resume: str | None = None
+
+
+class TrickledCandidate(msgspec.Struct, frozen=True):
+    candidate: str
+    sdp_mid: str | None = None
+    sdp_mline_index: int | None = None
+
+
+class Trickle(msgspec.Struct, frozen=True):
+    """The body of PATCH /offer/{session}."""
+
+    candidates: list[TrickledCandidate]
+
+
+async def read_json(request: web.Request, kind: type[T]) -> T:
+    """The request's body as ``kind``: 415 if it is not called JSON, 400 if it is none, 422 if it is wrong."""
+    if request.content_type not in ("application/json", "text/json"):
+        raise web.HTTPUnsupportedMediaType(text=f"send application/json, not {request.content_type}")
+    body = await request.read()
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise web.HTTPUnprocessableEntity(text=f"the JSON is not as it should be: {error}") from None
+    except msgspec.DecodeError as error:
+        raise web.HTTPBadRequest(text=f"the body is not JSON: {error}") from None
+
+
+def ice_servers(request: web.Request) -> list[dict[str, Any]]:
+    """RTCConfiguration.iceServers for the caller, as configured."""
+    return [server.model_dump(exclude_none=True) for server in request.app[SETTINGS].turn.ice_servers]
+
+
+@routes.post("/offer")
+async def post_offer(request: web.Request) -> web.Response:
+    """Begin a call, or bring a session back."""
+    offer = await read_json(request, Offer)
+    answered = await request.app[CALLS].offer(offer.sdp, offer.resume)
+    return web.json_response(
+        {
+            "sdp": answered.sdp,
+            "type": "answer",
+            "session": answered.session,
+            "resume": answered.resume,
+            "ice_servers": ice_servers(request),
+        }
+    )
+
+
+@routes.patch("/offer/{session}")
+async def patch_offer(request: web.Request) -> web.Response:
+    """Candidates that came after the offer."""
+    trickle = await read_json(request, Trickle)
+    if len(trickle.candidates) > MAX_CANDIDATES:
+        raise web.HTTPUnprocessableEntity(text=f"at most {MAX_CANDIDATES} candidates at once")
+    candidates = [Candidate(c.candidate, c.sdp_mid, c.sdp_mline_index) for c in trickle.candidates]
+    await request.app[CALLS].add_candidates(request.match_info["session"], candidates)
+    return web.Response(status=204)
+
+
+@routes.delete("/offer/{session}")
+async def delete_offer(request: web.Request) -> web.Response:
+    """Hang up."""
+    await request.app[CALLS].hang_up(request.match_info["session"])
+    return web.Response(status=204)
+
+
+@routes.get("/ice")
+async def get_ice(request: web.Request) -> web.Response:
+    """The servers a caller should know before it makes its offer."""
+    return web.json_response({"ice_servers": ice_servers(request)}, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,61 @@
+"""For operators and load balancers: /health, /ready, /metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from voxrtc import __version__
+from voxrtc.metrics import CONTENT_TYPE, Metrics
+from voxrtc.server.keys import CALLS, METRICS, SETTINGS, STATUS
+
+health_routes = web.RouteTableDef()
+metrics_routes = web.RouteTableDef()
+
+
+@health_routes.get("/health")
+async def health(request: web.Request) -> web.Response:
+    """200 as long as the process serves at all; says how it does."""
+    status, calls, metrics = request.app[STATUS], request.app[CALLS], request.app[METRICS]
+    ready = status.models.ready
+    body: dict[str, Any] = {
+        "status": "draining" if status.draining else "ok" if status.ready else "loading",
+        "version": __version__,
+        "uptime_s": round(status.uptime_s, 1),
+        "calls": calls.active,
+        "sessions_waiting": calls.waiting,
+        "max_calls": request.app[SETTINGS].server.max_calls,
+        "profile": ready.profile if ready else None,
+        "latency_ms": {stage: metrics.quantiles_ms(stage) for stage in metrics.stages},
+    }
+    return web.json_response(body, headers={"Cache-Control": "no-store"})
+
+
+@health_routes.get("/ready")
+async def ready(request: web.Request) -> web.Response:
+    """200 once a call would be answered as fast as any later one; 503 with the progress until then."""
+    status = request.app[STATUS]
+    runs = status.ready
+    no_store = {"Cache-Control": "no-store"}
+    if runs is None:
+        state = "draining" if status.draining else "loading"
+        body: dict[str, Any] = {"status": state, "what": status.what, "fraction": round(status.fraction, 3)}
+        return web.json_response(body, status=503, headers=no_store | {"Retry-After": "1"})
+    body = {
+        "status": "ready",
+        "profile": runs.profile,
+        "hears": runs.hears,
+        "thinks": runs.thinks,
+        "speaks": runs.speaks,
+        "languages": runs.hears_languages,
+        "voices": runs.voices,
+    }
+    return web.json_response(body, headers=no_store)
+
+
+@metrics_routes.get("/metrics")
+async def metrics(request: web.Request) -> web.Response:
+    """Prometheus text."""
+    exposed: Metrics = request.app[METRICS]
+    return web.Response(body=exposed.expose(), headers={"Content-Type": CONTENT_TYPE})
