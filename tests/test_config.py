@@ -1,0 +1,117 @@
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from voxrtc import config
+from voxrtc.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str, dotenv: str = "") -> Path:
+        (tmp_path / ".env").write_text(dotenv)
+        path = tmp_path / "config.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_the_shipped_file_holds_every_key_at_its_default() -> None:
+    table = tomllib.loads((ROOT / "config.toml").read_text())
+    assert table == {
+        name: section.model_dump() for name, section in ((n, getattr(config.Settings(), n)) for n in table)
+    }
+    assert set(table) == set(config.Settings.model_fields)
+
+
+def test_every_key_of_the_shipped_file_has_a_comment() -> None:
+    for line in (ROOT / "config.toml").read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            assert "#" in line, line
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_defaults(write) -> None:
+    path = write('[server]\nport = 9001\nhost = "::1"\n')
+    settings = config.load(path, {"VOXRTC_SERVER__PORT": "9002", "VOXRTC_MODELS__LLM": "smollm2-135m"})
+    assert (settings.server.port, settings.server.host, settings.models.llm) == (9002, "::1", "smollm2-135m")
+
+
+def test_variables_of_the_original_system(write) -> None:
+    path = write("", 'LOG_LEVEL=debug\nMODEL_CACHE_DIR="/srv/models"\n')
+    settings = config.load(path, {"MODEL_LOAD_TIMEOUT": "61.5", "MODEL_CACHE_DIR": "/opt/models"})
+    assert settings.server.log_level == "DEBUG"
+    assert settings.models.load_timeout_s == 61.5
+    assert settings.models.cache_path == Path("/opt/models"), "what is really set wins over .env"
+
+
+def test_tokens_in_dotenv_reach_the_process(write, monkeypatch) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    config.load(write("", "HF_TOKEN=hf_x\nCUDA_VISIBLE_DEVICES=0\n"))
+    assert os.environ["HF_TOKEN"] == "hf_x"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
+    monkeypatch.delenv("HF_TOKEN")
+
+
+def test_lists_and_bare_strings_from_the_environment(write) -> None:
+    settings = config.load(
+        write(""),
+        {
+            "VOXRTC_TURN__ICE_SERVERS": '[{ urls = ["stun:stun.example.org"] }]',
+            "VOXRTC_DIALOGUE__GREETING": "Hello there!",
+            "VOXRTC_DIALOGUE__SPECULATION": "false",
+        },
+    )
+    assert settings.turn.ice_servers[0].urls == ["stun:stun.example.org"]
+    assert settings.dialogue.greeting == "Hello there!"
+    assert settings.dialogue.speculation is False
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "parts"),
+    [
+        ("[server]\nport = 'x'\n", {}, ["config.toml", "server.port", "'x'", "integer"]),
+        ("[server]\nport = 70000\n", {}, ["config.toml", "server.port", "70000", "65535"]),
+        ("[server]\nprot = 1\n", {}, ["config.toml", "'server.prot'", "port"]),
+        ("[sever]\nport = 1\n", {}, ["config.toml", "'sever'", "server"]),
+        ("server = 3\n", {}, ["config.toml", "server", "3"]),
+        ("[server\n", {}, ["config.toml", "TOML", "line 1"]),
+        ("[dialogue]\nlanguage = 'xx'\n", {}, ["dialogue.language", "'xx'", "auto", "en"]),
+        ("[endpointing]\npause_ms = 900\n", {}, ["endpointing", "900", "600"]),
+        ("", {"VOXRTC_SERVER__PORT": "many"}, ["VOXRTC_SERVER__PORT", "server.port", "'many'"]),
+        ("", {"VOXRTC_SERVER__PRT": "1"}, ["VOXRTC_SERVER__PRT", "server.prt", "port"]),
+        ("", {"VOXRTC_SERVER": "1"}, ["VOXRTC_SERVER", "VOXRTC_SECTION__KEY"]),
+        ("", {"MODEL_LOAD_TIMEOUT": "soon"}, ["MODEL_LOAD_TIMEOUT", "models.load_timeout_s", "soon"]),
+        ("", {"LOG_LEVEL": "loud"}, ["LOG_LEVEL", "LOUD", "DEBUG"]),
+    ],
+)
+def test_errors_name_place_key_found_and_allowed(write, text, environ, parts) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.load(write(text), environ)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_all_faults_are_told_at_once(write) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.load(write("[server]\nport = -1\nmax_calls = 0\n[x]\n"), {})
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no\.toml"):
+        config.load(tmp_path / "no.toml", {})
+
+
+def test_the_example_environment_names_only_real_variables() -> None:
+    for line in (ROOT / ".env.example").read_text().splitlines():
+        name, _, value = line.removeprefix("# ").partition("=")
+        if name.startswith(config.PREFIX):
+            config.load(None, {name: value})
+        elif value and name.isupper():
+            assert name in config.ALIASES or name in config.PASSED_ON

