@@ -1,0 +1,202 @@
+"""When the caller speaks, pauses, goes on, is done. Blocks in, decisions out; no clock but the samples.
+
+Three states. *Quiet*: ``min_speech_ms`` of voice, with no hole longer than CANDIDATE_GAP, start a turn. *Speaking*:
+``pause_ms`` without voice are a pause. *Paused*: RESUME of voice take the turn up again; a silence as long as the
+strategy's wait ends it. Edges are reported where they were, not when they were noticed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from voxrtc.audio import HEARD_RATE, Block, Samples
+from voxrtc.config import Endpointing
+from voxrtc.endpointing.vad import FRAME, SileroModel, Vad
+from voxrtc.endpointing.waits import FixedWait, Pause, Wait
+
+MS = HEARD_RATE // 1000
+BRIDGE = 50 * MS
+"""Loud frames this close belong to one stretch, whose beginning is where a turn starts ..."""
+LOOK_BACK = 300 * MS
+"""... but never further before the first frame that is surely voice."""
+CANDIDATE_GAP = 200 * MS
+"""Voice that falls silent for longer than this before it made a turn was none."""
+RESUME = 60 * MS
+"""Voice that ends a pause."""
+TRAIL = 300 * MS
+"""Silero may call this much speech after the last loud frame without being believed. Its own tail is up to 290 ms on
+the clips of tests/data; longer than that, the caller speaks more softly than the gate expects."""
+SURE = 0.8
+"""Silero at least this sure: a dip inside a word rather than a pause ..."""
+SURE_EXTRA = 80 * MS
+"""... and the pause is believed only so much later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The caller began to speak at sample ``start``."""
+
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The voice stopped at sample ``end``; the turn may go on."""
+
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The voice went on at sample ``start``."""
+
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The turn is over; the voice in it lasted from sample ``start`` to ``end``."""
+
+    start: int
+    end: int
+
+
+Decision = Started | Paused | Resumed | Ended
+
+
+class TurnDetector(Protocol):
+    """What a session needs of a detector."""
+
+    def feed(self, block: Block) -> list[Decision]: ...
+
+    @property
+    def speaking(self) -> bool: ...
+
+    def finish(self) -> list[Decision]: ...
+
+
+class Detector:
+    """Finds the turns of one call. Positions must not run backwards; a hole in them counts as silence."""
+
+    def __init__(self, settings: Endpointing, silero: SileroModel, wait: Wait | None = None) -> None:
+        self._vad = Vad(silero, settings.aggressiveness, settings.speech_threshold)
+        self._wait = wait or FixedWait(settings.end_silence_ms)
+        self._threshold = settings.speech_threshold
+        self._pause = settings.pause_ms * MS
+        self._min_speech = settings.min_speech_ms * MS
+        self._max_turn = int(settings.max_turn_s * HEARD_RATE)
+        self._state: Literal["quiet", "speaking", "paused"] = "quiet"
+        self._now = 0
+        self._rest: Samples = np.zeros(0, np.float32)
+        self._start = 0
+        self._end = 0
+        self._stretch = -BRIDGE  # where the current stretch of loud frames began ...
+        self._loud_until = -BRIDGE  # ... and its last loud frame
+        self._doubt = 0  # samples that silero has called speech since the last loud frame
+        self._voice = 0  # samples of voice in the candidate for a start or a resumption
+        self._candidate = 0
+        self._voice_until = 0
+
+    @property
+    def speaking(self) -> bool:
+        """True from Started until Ended, pauses included."""
+        return self._state != "quiet"
+
+    def feed(self, block: Block) -> list[Decision]:
+        """The decisions that ``block`` brings, in order. Raises ValueError where it lies before the block fed last."""
+        expected = self._now + self._rest.size
+        if block.position < expected:
+            raise ValueError(f"a block at sample {block.position} after the call had reached {expected}")
+        if block.position > expected:
+            self._now = block.position
+            self._rest = self._rest[:0]
+        samples = np.concatenate([self._rest, block.samples]) if self._rest.size else block.samples
+        decisions: list[Decision] = []
+        whole = samples.size - samples.size % FRAME
+        for at in range(0, whole, FRAME):
+            decisions += self._frame(samples[at : at + FRAME])
+        self._rest = samples[whole:]
+        return decisions
+
+    def finish(self) -> list[Decision]:
+        """End the turn now (push-to-talk released, the caller left): its Ended, or nothing where no turn is on."""
+        if not self.speaking:
+            return []
+        self._quiet()
+        return [Ended(self._start, self._end)]
+
+    def _frame(self, samples: Samples) -> list[Decision]:
+        before = self._now
+        self._now += FRAME
+        seen = self._vad.judge(samples)
+        speech = seen.speech >= self._threshold
+        if seen.loud:
+            if before - self._loud_until > BRIDGE:
+                self._stretch = before
+            self._loud_until = self._now
+        self._doubt = self._doubt + FRAME if speech and not seen.loud else 0
+        voice = speech and (seen.loud or self._doubt > TRAIL)
+        if voice:
+            self._heard_voice(before)
+        if self._state == "quiet":
+            return self._while_quiet(voice)
+        if self._now - self._start >= self._max_turn:
+            return self._cut()
+        if self._state == "speaking":
+            return self._while_speaking(voice, seen.speech)
+        return self._while_paused(voice, speech)
+
+    def _heard_voice(self, before: int) -> None:
+        if before - self._voice_until > CANDIDATE_GAP or not self._voice:
+            self._voice = 0
+            since = self._stretch if self._loud_until == self._now else before - TRAIL
+            self._candidate = max(since, before - LOOK_BACK, self._end)
+        self._voice += FRAME
+        self._voice_until = self._now
+
+    def _while_quiet(self, voice: bool) -> list[Decision]:
+        if not voice or self._voice < self._min_speech:
+            return []
+        self._state = "speaking"
+        self._start = self._candidate
+        self._end = self._now
+        return [Started(self._start)]
+
+    def _while_speaking(self, voice: bool, probability: float) -> list[Decision]:
+        if voice:
+            self._end = self._now
+            return []
+        silence = self._now - self._end
+        if silence < self._pause + (SURE_EXTRA if probability >= SURE else 0):
+            return []
+        self._state = "paused"
+        self._voice = 0
+        return [Paused(self._end)]
+
+    def _while_paused(self, voice: bool, speech: bool) -> list[Decision]:
+        if voice:
+            if self._voice < RESUME:
+                return []
+            self._state = "speaking"
+            self._end = self._now
+            return [Resumed(self._candidate)]
+        pause = Pause(self._start, self._end, self._now)
+        if speech or pause.lasted_ms < self._wait.wait_ms(pause):
+            return []  # while silero hears speech it may be going on
+        self._quiet()
+        return [Ended(self._start, self._end)]
+
+    def _cut(self) -> list[Decision]:
+        """The turn is too long: end it here; whoever goes on speaking starts the next."""
+        if self._state == "speaking":
+            self._end = self._now
+        self._quiet()
+        return [Ended(self._start, self._end)]
+
+    def _quiet(self) -> None:
+        self._state = "quiet"
+        self._voice = 0
+        self._doubt = 0
