@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -12,6 +13,8 @@ from voxrtc.server.keys import CALLS, METRICS, SETTINGS, STATUS
 
 health_routes = web.RouteTableDef()
 metrics_routes = web.RouteTableDef()
+debug_routes = web.RouteTableDef()
+"""Only served where the ops port listens on loopback."""
 
 
 @health_routes.get("/health")
@@ -59,3 +62,9 @@ async def metrics(request: web.Request) -> web.Response:
     """Prometheus text."""
     exposed: Metrics = request.app[METRICS]
     return web.Response(body=exposed.expose(), headers={"Content-Type": CONTENT_TYPE})
+
+
+@debug_routes.get("/debug/tasks")
+async def tasks(request: web.Request) -> web.Response:
+    """The names of all tasks that run: what a leak would grow."""
+    return web.json_response({"tasks": sorted(task.get_name() for task in asyncio.all_tasks())})

@@ -22,7 +22,7 @@ from voxrtc.models.client import HostClient
 from voxrtc.models.wire import Ready
 from voxrtc.server.app import errors, make_app
 from voxrtc.server.keys import CALLS, METRICS, SETTINGS, STATUS
-from voxrtc.server.ops import health_routes, metrics_routes
+from voxrtc.server.ops import debug_routes, health_routes, metrics_routes
 from voxrtc.server.status import Status
 
 logger = logging.getLogger(__name__)
@@ -128,4 +128,6 @@ def _ops_app(public: web.Application) -> web.Application:
     app.add_routes(health_routes)
     if public[SETTINGS].metrics.enabled:
         app.add_routes(metrics_routes)
+    if public[SETTINGS].ops.host in ("127.0.0.1", "::1", "localhost"):
+        app.add_routes(debug_routes)
     return app
