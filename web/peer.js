@@ -1,0 +1,138 @@
+// One WebRTC connection: opened once, lost or closed once. A new network needs a new Peer (see call.js).
+
+import * as server from "./server.js";
+import { Problem } from "./problems.js";
+
+const CONNECT_MS = 12_000; // the server gives an offer 10 s
+const MEND_MS = 2_500; // "disconnected" often mends itself; longer than this it seldom does
+
+/**
+ * Events: `message` (detail: the object), `sound` (detail: MediaStream), `lost` (after it was open).
+ */
+export class Peer extends EventTarget {
+  session = null;
+  resume = null;
+  #pc;
+  #channel;
+  #sender;
+  #abort = new AbortController();
+  #found = []; // candidates that the server has not been told of yet
+  #telling = false;
+  #mend = 0;
+  #open = false;
+
+  constructor(iceServers) {
+    super();
+    this.#pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+    this.#channel = this.#pc.createDataChannel("voxrtc", { ordered: true });
+    this.#channel.addEventListener("message", (e) => this.#emit("message", JSON.parse(e.data)));
+    this.#channel.addEventListener("close", () => this.#lost());
+    this.#pc.addEventListener("connectionstatechange", () => this.#watch());
+    this.#pc.addEventListener("icecandidate", (e) => this.#candidate(e.candidate));
+    this.#pc.addEventListener("track", (e) => this.#emit("sound", e.streams[0] ?? new MediaStream([e.track])));
+  }
+
+  /** Offer, answer, candidates, until sound and data channel are up. Throws Problem, and has closed itself then. */
+  async open(track, resume) {
+    try {
+      this.#sender = this.#pc.addTrack(track, new MediaStream([track]));
+      await this.#pc.setLocalDescription();
+      const answer = await server.offer(this.#pc.localDescription.sdp, resume, this.#abort.signal);
+      this.session = answer.session;
+      this.resume = answer.resume;
+      this.#tell();
+      await this.#pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+      await this.#connected();
+      this.#open = true;
+      this.#watch(); // it may have been lost between being connected and here
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Send one object; false if the channel is not open. */
+  send(message) {
+    if (this.#channel.readyState !== "open") return false;
+    this.#channel.send(JSON.stringify(message));
+    return true;
+  }
+
+  async replaceTrack(track) {
+    await this.#sender?.replaceTrack(track);
+  }
+
+  get alive() {
+    return this.#open && this.#pc.connectionState === "connected";
+  }
+
+  close() {
+    clearTimeout(this.#mend);
+    this.#open = false;
+    this.#abort.abort();
+    this.#channel.close();
+    this.#pc.close();
+  }
+
+  #connected() {
+    return new Promise((resolve, reject) => {
+      const signal = this.#abort.signal;
+      const done = (settle, value) => {
+        clearTimeout(timer);
+        settle(value);
+      };
+      const fail = () => done(reject, new Problem("unreachable", { detail: this.#pc.iceConnectionState }));
+      const timer = setTimeout(fail, CONNECT_MS);
+      const look = () => {
+        if (this.#pc.connectionState === "connected" && this.#channel.readyState === "open") done(resolve);
+        else if (["failed", "closed"].includes(this.#pc.connectionState)) fail();
+      };
+      signal.addEventListener("abort", () => done(reject, signal.reason), { once: true });
+      this.#pc.addEventListener("connectionstatechange", look, { signal });
+      this.#channel.addEventListener("open", look, { signal });
+      look();
+    });
+  }
+
+  #watch() {
+    clearTimeout(this.#mend);
+    const state = this.#pc.connectionState;
+    if (state === "failed" || state === "closed") this.#lost();
+    else if (state === "disconnected") this.#mend = setTimeout(() => this.#lost(), MEND_MS);
+  }
+
+  #lost() {
+    if (!this.#open) return;
+    this.close();
+    this.#emit("lost");
+  }
+
+  #candidate(candidate) {
+    this.#found.push({
+      candidate: candidate?.candidate ?? "",
+      sdp_mid: candidate?.sdpMid ?? null,
+      sdp_mline_index: candidate?.sdpMLineIndex ?? null,
+    });
+    this.#tell();
+  }
+
+  /** One PATCH at a time; what is found meanwhile goes with the next. */
+  async #tell() {
+    if (!this.session || this.#telling) return;
+    this.#telling = true;
+    try {
+      while (this.#found.length && !this.#abort.signal.aborted) {
+        await server.trickle(this.session, this.#found.splice(0), this.#abort.signal);
+      }
+    } catch (error) {
+      // Without these candidates the connection may still come about; if it does not, #connected says so.
+      if (error.name !== "AbortError") console.warn("voxrtc: candidates were not taken:", error.detail || error.message);
+    } finally {
+      this.#telling = false;
+    }
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,176 @@
+// The handset: everything that one call holds (microphone, sound, meter, screen), taken up together and let go together.
+
+import { Call } from "./call.js";
+import { Meter } from "./meter.js";
+import { openMicrophone, silentTrack } from "./microphone.js";
+import { asProblem, Problem } from "./problems.js";
+import { Wake } from "./wake.js";
+import * as token from "./token.js";
+
+/**
+ * Events: `phase`, `message` and `ended` as of Call, `problem` (detail: a Problem that does not end the call),
+ * `microphone` (its state has changed).
+ */
+export class Phone extends EventTarget {
+  #settings;
+  #sound;
+  #wake = new Wake();
+  #context = null;
+  #meter = null;
+  #microphone = null; // null while the caller only types
+  #call = null;
+  #muted = false;
+  #holding = null; // null: open microphone; true or false: push-to-talk, pressed or not
+
+  /** @param {HTMLAudioElement} sound */
+  constructor(settings, sound) {
+    super();
+    this.#settings = settings;
+    this.#sound = sound;
+  }
+
+  get busy() {
+    return this.#context !== null;
+  }
+
+  get muted() {
+    return this.#muted;
+  }
+
+  /** Call, from within a gesture. `typing`: without a microphone. Throws Problem, with everything let go of again. */
+  async dial({ typing = false } = {}) {
+    if (!("RTCPeerConnection" in window)) throw new Problem("unsupported");
+    const context = (this.#context = new AudioContext());
+    this.#meter = new Meter(context);
+    this.#muted = typing;
+    try {
+      context.resume(); // not awaited: without a gesture it waits for one
+      const track = typing ? silentTrack(context) : await this.#openMicrophone(context);
+      if (this.#context !== context) return track.stop(); // hung up while the browser was asking
+      const call = (this.#call = new Call(track, token.recall()));
+      this.#listen(call);
+      await call.start();
+      if (this.#call === call) await this.#wake.hold();
+    } catch (error) {
+      if (this.#context !== context) return;
+      this.#release();
+      throw asProblem(error);
+    }
+  }
+
+  async hangUp() {
+    token.forget();
+    const call = this.#call;
+    this.#release();
+    if (call) await call.hangUp();
+    else this.#emit("ended", null);
+  }
+
+  send(message) {
+    this.#call?.send(message);
+  }
+
+  /** Open or close the microphone's gate; opens the microphone itself where the call began without one. */
+  async mute(muted) {
+    if (!muted && !this.#microphone) await this.changeMicrophone();
+    this.#muted = muted;
+    this.#gate();
+  }
+
+  /** Push-to-talk: `true` or `false` for pressed or not, null for an open microphone. */
+  hold(pressed) {
+    this.#holding = pressed;
+    this.#gate();
+  }
+
+  /** Take the microphone that the settings name now. Throws Problem; the old one stays then. */
+  async changeMicrophone() {
+    const context = this.#context;
+    if (!context) return;
+    const old = this.#microphone;
+    const track = await this.#openMicrophone(context);
+    if (this.#context !== context) return track.stop();
+    await this.#call?.setTrack(track);
+    old?.stop();
+    this.#gate();
+  }
+
+  async changeSpeaker() {
+    if (this.#sound.setSinkId) await this.#sound.setSinkId(this.#settings.get("speaker"));
+  }
+
+  /** Let the assistant be heard; from within a gesture if the browser asked for one. */
+  async unblock() {
+    try {
+      await Promise.all([this.#context?.resume(), this.#sound.play()]);
+    } catch (error) {
+      if (error.name === "NotAllowedError") this.#emit("problem", new Problem("sound_blocked", { cause: error }));
+      else console.info("voxrtc: playing was put off:", error.message); // a newer stream took its place
+    }
+  }
+
+  /** 0 to 1, of "near" or "far". */
+  level(side) {
+    return this.#meter?.level(side) ?? 0;
+  }
+
+  async #openMicrophone(context) {
+    const track = await openMicrophone(this.#settings.get("microphone"));
+    if (this.#context !== context) return track;
+    track.addEventListener("ended", () => this.#microphoneGone(track)); // fires for a lost device, not for stop()
+    this.#microphone = track;
+    this.#meter.listen("near", new MediaStream([track]));
+    this.#gate();
+    return track;
+  }
+
+  async #microphoneGone(track) {
+    if (track !== this.#microphone) return;
+    this.#microphone = null;
+    this.#muted = true;
+    this.#meter.silence("near");
+    this.#emit("microphone");
+    this.#emit("problem", new Problem("microphone_gone"));
+    await this.#call?.setTrack(silentTrack(this.#context));
+  }
+
+  #gate() {
+    if (this.#microphone) this.#microphone.enabled = !this.#muted && this.#holding !== false;
+    this.#emit("microphone");
+  }
+
+  #listen(call) {
+    call.addEventListener("phase", (e) => this.#emit("phase", e.detail));
+    call.addEventListener("message", (e) => this.#emit("message", e.detail));
+    call.addEventListener("token", (e) => token.keep(e.detail));
+    call.addEventListener("sound", (e) => this.#hear(e.detail));
+    call.addEventListener("ended", (e) => this.#ended(e.detail));
+  }
+
+  async #hear(stream) {
+    this.#sound.srcObject = stream;
+    this.#meter.listen("far", stream);
+    if (this.#settings.get("speaker")) await this.changeSpeaker();
+    await this.unblock();
+  }
+
+  #ended(problem) {
+    if (problem?.code !== "lost") token.forget(); // a lost call may be taken up again
+    this.#release();
+    this.#emit("ended", problem);
+  }
+
+  #release() {
+    this.#microphone?.stop();
+    this.#meter?.close();
+    this.#context?.close();
+    this.#sound.srcObject = null;
+    this.#wake.release();
+    this.#microphone = this.#meter = this.#context = this.#call = null;
+    this.#holding = null;
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,186 @@
+// The conversation as it is said. What may still change is grey; what was not heard of a reply is struck out.
+
+const MOST = 400; // entries on the page; older ones leave at the top
+const CLOSES = /[\s。！？、，…「『（]$/u; // nothing, or East Asian punctuation, before the next clause: no space is needed
+
+export class Transcript {
+  #list;
+  #scroller;
+  #announce;
+  #entries = new Map(); // "turn 3", "reply 2" -> entry
+  #typed = []; // what was typed and has not come back yet
+  #pinned = true;
+
+  /** @param {HTMLOListElement} list  @param {HTMLElement} scroller  @param {(sentence: string) => void} announce
+   *  @param {(pinned: boolean) => void} moved  told whether the end is in view */
+  constructor(list, scroller, announce, moved) {
+    this.#list = list;
+    this.#scroller = scroller;
+    this.#announce = announce;
+    scroller.addEventListener("scroll", () => {
+      this.#pinned = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 40;
+      moved(this.#pinned);
+    });
+  }
+
+  /** Turns and replies are counted from the start again. */
+  newSession() {
+    this.#entries.clear();
+    this.#typed.length = 0;
+  }
+
+  clear() {
+    this.newSession();
+    this.#list.replaceChildren();
+  }
+
+  toEnd() {
+    this.#pinned = true;
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+  }
+
+  /** A line between the others: the call ended, the assistant says sorry. */
+  note(sentence) {
+    const item = element("li", "note", sentence);
+    this.#append(item);
+  }
+
+  /** Shown at once, grey, until the server has it. */
+  typed(text) {
+    const entry = this.#turn(null);
+    entry.said.textContent = text;
+    this.#typed.push({ text, entry });
+    this.toEnd();
+  }
+
+  /** `transcript`: partials may only grow; the final stands. */
+  heard({ turn, text, final, language }) {
+    const key = `turn ${turn}`;
+    const entry = this.#entries.get(key) ?? this.#adopt(text, final) ?? this.#turn(turn);
+    this.#entries.set(key, entry);
+    if (final || text.length >= entry.said.textContent.length) entry.said.textContent = text;
+    if (language && language !== "auto") entry.said.lang = language;
+    entry.item.classList.toggle("partial", !final);
+    if (final && text) this.#announce(`You: ${text}`);
+    if (final && !text) this.dropped({ turn });
+    this.#follow();
+  }
+
+  /** `turn_dropped`: it was no speech after all. */
+  dropped({ turn }) {
+    this.#entries.get(`turn ${turn}`)?.item.remove();
+    this.#entries.delete(`turn ${turn}`);
+  }
+
+  /** `reply_started` */
+  replyStarted({ reply, turn }) {
+    for (const { entry } of this.#typed.splice(0)) entry.item.classList.remove("partial");
+    const entry = this.#reply(reply);
+    entry.turn = turn;
+  }
+
+  /** `reply_text`: one more clause, not spoken yet. */
+  replyText({ reply, text, emotion }) {
+    const entry = this.#entries.get(`reply ${reply}`) ?? this.#reply(reply);
+    const space = entry.text && !CLOSES.test(entry.text) && !/^\s/u.test(text) ? " " : "";
+    entry.clauses.push(entry.text.length + space.length);
+    entry.text += space + text;
+    if (emotion && emotion !== "neutral") entry.emotion.textContent = emotion;
+    this.#split(entry);
+  }
+
+  /** `reply_spoken`: heard up to a character. The clause that is being said counts as said to the eye. */
+  replySpoken({ reply, clause, heard }) {
+    const entry = this.#entries.get(`reply ${reply}`);
+    if (!entry) return;
+    const until = entry.clauses[clause + 1] ?? entry.text.length;
+    entry.shown = Math.max(entry.shown, heard, until);
+    this.#split(entry);
+  }
+
+  /** `reply_ended`: cut to what was heard. */
+  replyEnded({ reply, ended, text }) {
+    const entry = this.#entries.get(`reply ${reply}`);
+    if (!entry) return;
+    if (!text && (ended === "cancelled" || !entry.text)) entry.item.remove();
+    else if (ended === "finished") this.#settle(entry, text || entry.text, "");
+    else this.#settle(entry, text, entry.text.slice(heardLength(entry.text, text)), ended);
+    if (text) this.#announce(`Assistant: ${text}${ended === "interrupted" ? " (interrupted)" : ""}`);
+    this.#follow();
+  }
+
+  #settle(entry, heard, rest, ended) {
+    entry.item.classList.remove("ahead-too");
+    entry.said.replaceChildren(element("span", "heard", heard));
+    if (rest) {
+      const cut = element("s", "unheard");
+      cut.append(element("span", "hidden", "Not heard: "), rest);
+      entry.said.append(" ", cut);
+    }
+    if (ended === "interrupted") entry.item.append(element("p", "mark", "You interrupted"));
+    if (ended === "failed") entry.item.append(element("p", "mark", "The answer broke off"));
+  }
+
+  #split(entry) {
+    const ahead = entry.text.slice(entry.shown);
+    entry.said.replaceChildren(element("span", "heard", entry.text.slice(0, entry.shown)));
+    if (ahead) entry.said.append(element("span", "ahead", ahead));
+    this.#follow();
+  }
+
+  /** What was typed comes back as a final transcript: it is the same line. */
+  #adopt(text, final) {
+    const found = final ? this.#typed.findIndex((t) => t.text.trim() === text.trim()) : -1;
+    return found < 0 ? null : this.#typed.splice(found, 1)[0].entry;
+  }
+
+  #turn(turn) {
+    const item = element("li", "turn partial");
+    const said = element("p", "said");
+    said.dir = "auto";
+    item.append(element("span", "hidden", "You: "), said);
+    const answer = [...this.#entries.values()].find((e) => turn !== null && e.turn === turn);
+    this.#append(item, answer?.item); // a transcript may come after the answer to it has begun
+    return { item, said };
+  }
+
+  #reply(reply) {
+    const item = element("li", "reply");
+    const said = element("p", "said");
+    const emotion = element("span", "emotion");
+    said.dir = "auto";
+    item.append(element("span", "hidden", "Assistant: "), emotion, said);
+    const entry = { item, said, emotion, text: "", clauses: [], shown: 0, turn: null };
+    this.#entries.set(`reply ${reply}`, entry);
+    this.#append(item);
+    return entry;
+  }
+
+  #append(item, before = null) {
+    this.#list.insertBefore(item, before);
+    while (this.#list.children.length > MOST) this.#list.firstElementChild.remove();
+    this.#follow();
+  }
+
+  #follow() {
+    if (this.#pinned) this.toEnd();
+  }
+}
+
+/** How many characters of `full` the words of `heard` reach; spaces may differ. All of it if `heard` is no beginning of it. */
+export function heardLength(full, heard) {
+  let at = 0;
+  for (const letter of heard.replace(/\s+/gu, "")) {
+    while (at < full.length && /\s/u.test(full[at])) at++;
+    if (!full.startsWith(letter, at)) return full.length;
+    at += letter.length;
+  }
+  return at;
+}
+
+function element(name, className, text) {
+  const made = document.createElement(name);
+  made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
