@@ -1,0 +1,238 @@
+"""What the caller says: RTP packets to 20 ms blocks at 16 kHz on the call's own, gapless sample clock (AudioIn).
+
+Packets drive it: what is in order is decoded and handed on as it comes. A timer does the rest: it gives holes up at
+their deadline, and while nothing comes at all (DTX, a replaced microphone, a stalled network) it lets silence flow in
+real time, because endpointing counts it. Silence put in for packets that were only delayed is made good by leaving out
+as much of a later gap, so the clock does not run ahead for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+import numpy as np
+
+from voxrtc.audio import BLOCK, HEARD_RATE, Block, Samples
+from voxrtc.errors import AudioError
+from voxrtc.media import opus
+from voxrtc.media.jitter import Hole, JitterBuffer, Packet
+
+QUEUE = 250
+"""Blocks (5 s) kept for a consumer that lags; after that the oldest are dropped and counted."""
+
+PATIENCE_S = 0.1
+"""Seconds without a packet, beyond the end of the last one, before silence flows in its place."""
+
+MAX_GAP_S = 2.0
+"""A step of the RTP timestamp larger than this, either way, is a new origin and not a gap."""
+
+CONCEAL_MS = 100
+"""Longest stretch libopus makes up for; it fades to nothing about there, and silence follows."""
+
+STALL_S = 0.02
+"""A timer that comes later than this says that the event loop was held up."""
+
+AFTER_STALL_S = 0.005
+RESOLUTION_S = 0.001
+
+_TICKS = opus.RTP_RATE // HEARD_RATE
+_STEP = HEARD_RATE // 400
+"""Samples in 2.5 ms, the grain of Opus."""
+
+
+class Inbound:
+    """AudioIn of one peer. ``start()`` when connected, ``receive()`` every packet, ``close()`` at the end."""
+
+    def __init__(self, start_ms: int, max_ms: int) -> None:
+        self.jitter = JitterBuffer(start_ms, max_ms)
+        self.concealed = 0
+        """Blocks with samples made up for lost packets."""
+        self.recovered = 0
+        """Lost packets restored from the in-band FEC of the next one."""
+        self.dropped = 0
+        """Blocks dropped because the consumer lagged."""
+        self.broken = 0
+        """Packets that were no Opus."""
+        self.heard_at: float | None = None
+        """``loop.time()`` of the last packet."""
+        self._loop = asyncio.get_running_loop()
+        self._decoder = opus.Decoder()
+        self._ssrc: int | None = None
+        self._cursor = 0  # RTP timestamp that follows what has been handed on
+        self._excess = 0  # samples of silence put in that turned out to be delay
+        self._covered = 0.0  # loop time up to which there are samples
+        self._position = 0
+        self._parts: list[Samples] = []
+        self._pending = 0
+        self._made_up = False
+        self._blocks: deque[Block] = deque(maxlen=QUEUE)
+        self._ready = asyncio.Event()
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._stalled = False
+
+    # -- the two ends ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Let the call's clock run from now on."""
+        if not self._closed and self._timer is None:
+            self._covered = self._loop.time()
+            self._arm()
+
+    def receive(self, packet: Packet) -> None:
+        """Take in one RTP packet of Opus, now."""
+        if self._closed:
+            return
+        now = self._loop.time()
+        self.start()
+        self.heard_at = now
+        self.jitter.put(packet, now)
+        self._play(self.jitter.take(now), now)
+        deadline = self.jitter.deadline
+        if deadline is not None and self._timer is not None and deadline < self._timer.when():
+            self._arm()
+
+    def close(self) -> None:
+        """End the iteration, after the blocks that are ready."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ready.set()
+
+    async def __aiter__(self) -> AsyncIterator[Block]:
+        while True:
+            while self._blocks:
+                yield self._blocks.popleft()
+            if self._closed:
+                return
+            self._ready.clear()
+            await self._ready.wait()
+
+    # -- time --------------------------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self._covered + PATIENCE_S
+        deadline = self.jitter.deadline
+        self._timer = self._loop.call_at(due if deadline is None else min(due, deadline), self._tick)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        assert self._timer is not None
+        if now - self._timer.when() > STALL_S and not self._stalled:
+            # It was the loop that slept, not the caller: the packets wait in the socket, let them in first.
+            self._stalled = True
+            self._timer = self._loop.call_at(now + AFTER_STALL_S, self._tick)
+            return
+        self._stalled = False
+        self._play(self.jitter.take(now), now)
+        owed = now - PATIENCE_S - self._covered
+        if self.jitter.deadline is None and owed > -RESOLUTION_S:
+            blocks = int((owed + RESOLUTION_S) * HEARD_RATE) // BLOCK + 1
+            if blocks > QUEUE:
+                self._covered += (blocks - QUEUE) * BLOCK / HEARD_RATE
+                blocks = QUEUE
+            self._silence(blocks * BLOCK)
+            self._covered += blocks * BLOCK / HEARD_RATE
+            self._cursor += blocks * BLOCK * _TICKS
+        self._arm()
+
+    # -- packets to samples ------------------------------------------------------------------------------
+
+    def _play(self, items: list[Packet | Hole], now: float) -> None:
+        for item in items:
+            if isinstance(item, Hole):
+                self._follow(item.follower, lost=True)
+            elif item.payload:
+                self._follow(item, lost=False)
+                self._decode(item)
+        if items:
+            self._covered = max(self._covered, now)
+
+    def _follow(self, packet: Packet, *, lost: bool) -> None:
+        """Bring the clock to where ``packet`` begins: fill the gap before it, if there is one."""
+        if packet.ssrc != self._ssrc:
+            if self._ssrc is not None:
+                self._decoder = opus.Decoder()
+            self._ssrc = packet.ssrc
+            self._cursor = packet.timestamp
+        gap = _signed32(packet.timestamp - self._cursor) // _TICKS
+        self._cursor = packet.timestamp
+        if abs(gap) > MAX_GAP_S * HEARD_RATE:
+            return
+        if gap < 0:
+            self._excess -= gap
+            return
+        repaid = min(gap, self._excess)
+        self._excess -= repaid
+        gap -= repaid
+        if lost:
+            self._conceal(gap, packet.payload)
+        else:
+            self._silence(gap)
+
+    def _decode(self, packet: Packet) -> None:
+        try:
+            samples = self._decoder.decode(packet.payload)
+        except AudioError:
+            self.broken += 1
+            samples = self._decoder.conceal(BLOCK)
+            self._emit(samples, made_up=True)
+        else:
+            self._emit(samples)
+        self._cursor = (packet.timestamp + samples.size * _TICKS) & 0xFFFFFFFF
+
+    def _conceal(self, gap: int, follower: bytes) -> None:
+        """``gap`` samples that were lost: made up, and the last packet's worth from the follower's FEC if it has it."""
+        gap -= gap % _STEP
+        restored = self._restorable(gap, follower)
+        made_up = min(gap - restored, CONCEAL_MS * HEARD_RATE // 1000)
+        if made_up:
+            self._emit(self._decoder.conceal(made_up), made_up=True)
+        self._silence(gap - restored - made_up)
+        if restored:
+            self.recovered += 1
+            self._emit(self._decoder.decode_before(follower, restored))
+
+    @staticmethod
+    def _restorable(gap: int, follower: bytes) -> int:
+        try:
+            return min(gap, opus.packet_us(follower) * HEARD_RATE // 1_000_000) if opus.has_fec(follower) else 0
+        except AudioError:
+            return 0
+
+    # -- samples to blocks -------------------------------------------------------------------------------
+
+    def _silence(self, samples: int) -> None:
+        if samples > 0:
+            self._emit(np.zeros(samples, dtype=np.float32))
+
+    def _emit(self, samples: Samples, *, made_up: bool = False) -> None:
+        self._parts.append(samples)
+        self._pending += samples.size
+        self._made_up |= made_up
+        if self._pending < BLOCK:
+            return
+        joined = self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
+        whole = self._pending - self._pending % BLOCK
+        for start in range(0, whole, BLOCK):
+            self._hand_on(joined[start : start + BLOCK])
+        self._parts = [joined[whole:]] if whole < joined.size else []
+        self._pending = joined.size - whole
+        self._made_up = made_up and self._pending > 0
+
+    def _hand_on(self, samples: Samples) -> None:
+        if len(self._blocks) == QUEUE:
+            self.dropped += 1
+        self.concealed += self._made_up
+        self._blocks.append(Block(self._position, samples, concealed=self._made_up))
+        self._position += BLOCK
+        self._ready.set()
+
+
+def _signed32(difference: int) -> int:
+    """``difference`` of two 32-bit timestamps as the shorter way round."""
+    return ((difference + 0x80000000) & 0xFFFFFFFF) - 0x80000000

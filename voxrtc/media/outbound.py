@@ -1,0 +1,194 @@
+"""What the assistant says: 24 kHz samples in, one Opus packet every 20 ms out, paced on the loop's clock (AudioOut).
+
+An aiortc track whose ``recv()`` gives ready packets: aiortc then neither resamples nor encodes, and what was heard is
+known to the sample. Each packet is encoded when it is due (about 0.1 ms), so a flush loses nothing that was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import av
+import numpy as np
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+
+from voxrtc.audio import BLOCK_MS, SPOKEN_BLOCK, SPOKEN_RATE, Mark, Samples
+from voxrtc.config import Media
+from voxrtc.media import opus
+
+PACKET_S = BLOCK_MS / 1000
+PACKET_TICKS = opus.RTP_RATE * BLOCK_MS // 1000
+STALL_S = 0.1
+"""A packet later than this is not made up for by a burst: the stream skips ahead instead."""
+
+TAIL = 10
+"""Packets of silence still encoded after speech, until the far decoder has come to rest; then ready ones are sent."""
+
+_TIME_BASE = Fraction(1, opus.RTP_RATE)
+_QUIET = np.zeros(SPOKEN_BLOCK, dtype=np.float32)
+_FADE = (0.5 + 0.5 * np.cos(np.linspace(0.0, math.pi, SPOKEN_BLOCK))).astype(np.float32)
+
+
+_Taken: TypeAlias = tuple[Samples, list[tuple[Mark, int]]]
+"""One packet's samples (480,) and how many of them belong to which mark."""
+
+
+class Outbound(MediaStreamTrack):
+    """AudioOut of one peer. ``on_error`` is told what went wrong if a packet cannot be made; the track is over then.
+
+    After ``stop()`` everything played is dropped and nobody is kept waiting.
+    """
+
+    kind = "audio"
+
+    def __init__(self, settings: Media, on_error: Callable[[str], None]) -> None:
+        super().__init__()
+        self._on_error = on_error
+        self._bound = int(settings.play_ahead_s * SPOKEN_RATE)
+        self._encoder = opus.Encoder(bitrate=settings.opus_bitrate, complexity=settings.opus_complexity)
+        self._now = asyncio.get_running_loop().time
+        self._pieces: deque[tuple[Samples, Mark]] = deque()
+        self._queued = 0
+        self._flushes = 0
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._fade: _Taken | None = None
+        self._sounding = 0  # TAIL while speech leaves, then counts down to the ready silence
+        self._due: float | None = None
+        self._ticks = 0
+
+    # -- AudioOut ----------------------------------------------------------------------------------------
+
+    async def play(self, samples: Samples, mark: Mark) -> None:
+        """Queue ``samples`` (n,) at 24 kHz; waits while more than media.play_ahead_s is queued already."""
+        flushes = self._flushes
+        while self._queued > self._bound and flushes == self._flushes and self.readyState == "live":
+            await self._change()
+        if flushes != self._flushes or self.readyState != "live" or not samples.size:
+            return
+        self._pieces.append((np.clip(np.nan_to_num(samples), -1.0, 1.0), mark))
+        self._queued += samples.size
+        mark.queued += samples.size
+
+    def flush(self) -> None:
+        """Drop everything not yet sent, and what waits in ``play()``; one packet fades out what is being said."""
+        if self._sounding == TAIL and self._pieces:
+            samples, heard = self._take()
+            self._fade = (samples * _FADE, heard)
+        self._drop()
+
+    async def drained(self) -> None:
+        """Return when everything queued has left, or was flushed, or the peer is gone."""
+        while self._queued and self.readyState == "live":
+            await self._change()
+
+    # -- for the peer ------------------------------------------------------------------------------------
+
+    def expect_loss(self, percent: int) -> None:
+        """Protect what is sent against ``percent`` lost packets of a hundred (in-band FEC)."""
+        self._encoder.expect_loss(percent)
+
+    def stop(self) -> None:
+        """End the track: nothing more is sent, and nobody waits any longer."""
+        super().stop()
+        self._fade = None
+        self._drop()
+
+    async def recv(self) -> av.Packet[Any]:
+        """The next packet, when it is due. Raises MediaStreamError once the track is over (aiortc's protocol)."""
+        try:
+            await self._pace()
+            payload, heard = self._next()
+        except Exception as error:
+            # aiortc would log this and leave a sender that is dead on a call that is up.
+            self._on_error(f"The assistant's audio stopped: {error}")
+            self.stop()
+            raise MediaStreamError from error
+        if self.readyState != "live":
+            raise MediaStreamError
+        packet = av.Packet(payload)
+        packet.pts = self._ticks
+        packet.time_base = _TIME_BASE
+        self._left(heard)
+        return packet
+
+    # -- inside ------------------------------------------------------------------------------------------
+
+    async def _pace(self) -> None:
+        """Wait until the next packet is due; after a stall, go on from now with the timestamp to match."""
+        now = self._now()
+        if self._due is None:
+            self._due = now
+            return
+        self._due += PACKET_S
+        self._ticks += PACKET_TICKS
+        if now - self._due > STALL_S:
+            skipped = int((now - self._due) / PACKET_S)
+            self._due += skipped * PACKET_S
+            self._ticks += skipped * PACKET_TICKS
+        if self._due > now:
+            await asyncio.sleep(self._due - now)
+
+    def _next(self) -> tuple[bytes, list[tuple[Mark, int]]]:
+        if self._fade is not None:
+            (samples, heard), self._fade = self._fade, None
+            self._sounding = TAIL
+        elif self._pieces:
+            samples, heard = self._take()
+            self._sounding = TAIL
+        elif self._sounding:
+            samples, heard = _QUIET, []
+            self._sounding -= 1
+        else:
+            return opus.SILENCE, []
+        return self._encoder.encode(samples), heard
+
+    def _take(self) -> _Taken:
+        """The next 20 ms of what is queued, (480,), filled up with silence at the end, and whose they are."""
+        block = np.zeros(SPOKEN_BLOCK, dtype=np.float32)
+        heard: list[tuple[Mark, int]] = []
+        filled = 0
+        while self._pieces and filled < SPOKEN_BLOCK:
+            samples, mark = self._pieces.popleft()
+            count = min(samples.size, SPOKEN_BLOCK - filled)
+            block[filled : filled + count] = samples[:count]
+            if count < samples.size:
+                self._pieces.appendleft((samples[count:], mark))
+            heard.append((mark, count))
+            filled += count
+        self._queued -= filled
+        return block, heard
+
+    def _left(self, heard: list[tuple[Mark, int]]) -> None:
+        for mark, count in heard:
+            mark.heard += count
+            if mark.begun_at is None:
+                mark.begun_at = self._now()
+                mark.begun.set()
+        if heard:
+            self._wake()
+
+    def _drop(self) -> None:
+        self._flushes += 1
+        self._pieces.clear()
+        self._queued = 0
+        self._wake()
+
+    async def _change(self) -> None:
+        """Return after the queue has next become shorter, or the track has ended."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)

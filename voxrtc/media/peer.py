@@ -1,0 +1,324 @@
+"""One WebRTC connection of a caller: answers the offer, carries sound both ways and JSON on the data channel."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+from aiortc import RTCDataChannel, RTCIceCandidate, RTCPeerConnection, RTCSessionDescription
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+
+from voxrtc.audio import AudioIn, AudioOut
+from voxrtc.config import Settings
+from voxrtc.errors import SdpError, VoxrtcError
+from voxrtc.media import ice, sdp, seam
+from voxrtc.media.inbound import Inbound
+from voxrtc.media.outbound import Outbound
+
+logger = logging.getLogger(__name__)
+
+Reason = Literal["hangup", "lost", "error", "closed"]
+
+LABEL = "voxrtc"
+"""Of the data channel, which the caller makes."""
+
+MAX_MESSAGE = 16_384
+"""Bytes of one message from the caller."""
+
+UNSENT = 256
+"""Messages kept until the data channel opens; after that the oldest are dropped and counted."""
+
+MAX_BUFFERED = 1_048_576
+"""Bytes that may wait on the data channel for a caller that does not read; what comes on top is dropped and counted."""
+
+PROBE_S = 2.0
+"""Seconds at most, before a silent caller counts as lost, in which it is asked whether it is there."""
+
+CLOSE_S = 5.0
+
+_REFUSALS = (
+    AssertionError,
+    AttributeError,
+    InternalError,
+    InvalidAccessError,
+    InvalidStateError,
+    LookupError,
+    OperationError,
+    TypeError,
+    ValueError,
+)
+"""What aiortc raises on a description it cannot use."""
+
+
+class Peer:
+    """A caller's connection. Made by ``answer()``; over once ``closed()`` returns; ``close()`` ends it from this side.
+
+    ``on_message`` gets every JSON object that comes on the data channel; ``on_bad_message`` a sentence about anything
+    else that does. Set them before the loop runs on.
+    """
+
+    def __init__(self, offer: sdp.Offer, settings: Settings) -> None:
+        """Use ``answer()``."""
+        self.sdp = ""
+        """The answer, once ``answer()`` has returned."""
+        self.on_message: Callable[[dict[str, Any]], None] = _ignore
+        self.on_bad_message: Callable[[str], None] = _ignore
+        self.bad_messages = 0
+        self.unsent = 0
+        """Messages dropped because the caller did not take them."""
+        self.detail = ""
+        """A sentence about why the peer is gone, where there is more to say than the reason."""
+        self._offer = offer
+        self._settings = settings.media
+        self._reason: Reason | None = None
+        self._connected = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._channel: RTCDataChannel | None = None
+        self._kept: deque[str] = deque(maxlen=UNSENT)
+        self._candidates = 0
+        self._ears = Inbound(settings.media.jitter_start_ms, settings.media.jitter_max_ms)
+        self._mouth = Outbound(settings.media, self._fail)
+        self._pc = RTCPeerConnection(ice.configuration())
+        self._pc.addTrack(self._mouth)
+        self._receiver = self._pc.getReceivers()[0]
+        seam.divert(self._receiver, self._ears.receive, self._fail)
+        self._pc.on("connectionstatechange", self._state_changed)
+        self._pc.on("datachannel", self._take_channel)
+
+    @classmethod
+    async def answer(cls, offer: str, settings: Settings) -> Peer:
+        """A peer that answers ``offer``; ``sdp`` holds the answer. Raises SdpError on one that cannot be answered."""
+        peer = cls(sdp.read(offer), settings)
+        try:
+            await peer._negotiate()
+        except BaseException:
+            await peer.close()
+            raise
+        peer._own(peer._watch())
+        return peer
+
+    # -- what a call uses --------------------------------------------------------------------------------
+
+    @property
+    def ears(self) -> AudioIn:
+        """The caller's audio."""
+        return self._ears
+
+    @property
+    def mouth(self) -> AudioOut:
+        """Where the assistant's audio goes."""
+        return self._mouth
+
+    def send(self, message: dict[str, Any]) -> None:
+        """One JSON object to the caller, in order; kept until the data channel opens. Dropped once the peer is gone."""
+        if self._reason is not None:
+            return
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        if self._channel is None:
+            self.unsent += len(self._kept) == UNSENT
+            self._kept.append(text)
+        else:
+            self._send(text)
+
+    async def add_candidate(self, candidate: str, sdp_mid: str | None, sdp_mline_index: int | None) -> None:
+        """A candidate that the caller found after its offer; an empty string says that there are no more.
+
+        Raises SdpError on what is no candidate, names no line of the offer, or is one too many.
+        """
+        parsed: RTCIceCandidate | None = None
+        if candidate.strip():
+            mid = self._offer.transport_mid(sdp_mid, sdp_mline_index)
+            if mid is None:
+                raise SdpError("The candidate is for a line that the offer does not have, or that was refused.")
+            self._candidates += 1
+            if self._candidates > sdp.MAX_CANDIDATES:
+                raise SdpError(f"More than {sdp.MAX_CANDIDATES} candidates were sent.")
+            parsed = ice.parse(candidate)
+            if parsed is None:
+                return
+            parsed.sdpMid = mid
+        if self._reason is None:
+            await self._pc.addIceCandidate(parsed)
+
+    async def connected(self) -> None:
+        """Return once media can flow. Raises VoxrtcError if the peer is gone before that."""
+        waits = [asyncio.ensure_future(self._connected.wait()), asyncio.ensure_future(self._gone.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not self._connected.is_set():
+            raise VoxrtcError(self.detail or "The caller left before the call was connected.")
+
+    async def closed(self) -> Reason:
+        """Wait for the end and say why: the caller hung up or was lost, an error (see ``detail``), or ``close()``."""
+        await self._gone.wait()
+        assert self._reason is not None
+        return self._reason
+
+    def stats(self) -> dict[str, Any]:
+        """The caller's link: the fields of events.MediaStats."""
+        jitter = self._ears.jitter
+        return {
+            "received": jitter.received,
+            "lost": jitter.lost,
+            "concealed": self._ears.concealed,
+            "late": jitter.late,
+            "jitter_ms": round(jitter.jitter_ms, 1),
+            "buffer_ms": round(jitter.wait_ms, 1),
+            "route": seam.route(self._receiver),
+        }
+
+    async def close(self) -> None:
+        """End the connection and free everything; returns when that is done. May be called again."""
+        self._end("closed")
+        await self._gone.wait()
+
+    # -- connecting --------------------------------------------------------------------------------------
+
+    async def _negotiate(self) -> None:
+        try:
+            await self._pc.setRemoteDescription(RTCSessionDescription(self._offer.sdp, "offer"))
+            await self._pc.setLocalDescription()
+        except _REFUSALS as error:
+            logger.warning("aiortc refused an offer", exc_info=True)
+            raise SdpError(f"The offer cannot be answered: {error or type(error).__name__}.") from error
+        self.sdp = sdp.answer(self._pc.localDescription.sdp, self._offer)
+        if self._offer.direction == "sendonly":
+            self._mouth.stop()
+
+    async def _watch(self) -> None:
+        """The peer's own timers: a connection that does not come about, and a caller that vanishes."""
+        limit = self._settings.connect_timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                await self._connected.wait()
+        except TimeoutError:
+            self._end("lost", f"No connection came about within {limit:g} s.")
+            return
+        loop = asyncio.get_running_loop()
+        patience = self._settings.lost_after_s
+        probe = min(PROBE_S, patience / 2)
+        alive = loop.time()
+        while True:
+            alive = max(alive, self._ears.heard_at or 0.0)
+            silent = loop.time() - alive
+            if silent < patience - probe:
+                await asyncio.sleep(patience - probe - silent)
+            elif await seam.answers(self._receiver, max(0.1, patience - silent)):
+                # No sound, but there: a microphone that is switched off or being replaced.
+                alive = loop.time()
+            elif (self._ears.heard_at or 0.0) <= alive:
+                self._end("lost", f"Nothing came from the caller for {patience:g} s.")
+                return
+
+    def _state_changed(self) -> None:
+        state = self._pc.connectionState
+        if state == "connected":
+            self._connected.set()
+            self._ears.start()
+        elif state == "failed":
+            self._end("lost", "The connection failed.")
+        elif state == "closed":
+            self._end("hangup")
+
+    # -- the data channel --------------------------------------------------------------------------------
+
+    def _take_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label != LABEL or self._channel is not None or self._reason is not None:
+            return
+        self._channel = channel
+        channel.on("message", self._received)
+        channel.on("close", lambda: self._end("hangup"))
+        while self._kept:
+            self._send(self._kept.popleft())
+
+    def _send(self, text: str) -> None:
+        assert self._channel is not None
+        if self._channel.readyState != "open" or self._channel.bufferedAmount > MAX_BUFFERED:
+            self.unsent += 1
+            return
+        self._channel.send(text)
+
+    def _received(self, data: str | bytes) -> None:
+        if self._reason is not None:
+            return
+        try:
+            message = _object(data)
+        except ValueError as error:
+            self.bad_messages += 1
+            self._tell(self.on_bad_message, str(error))
+        else:
+            self._tell(self.on_message, message)
+
+    def _tell(self, handler: Callable[[Any], None], what: object) -> None:
+        try:
+            handler(what)
+        except Exception as error:
+            # Raised on, it would end aiortc's receiving task and nobody would learn why.
+            logger.exception("a message handler failed")
+            self._fail(f"A message could not be handled: {error}")
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    def _fail(self, detail: str) -> None:
+        logger.error("peer failed: %s", detail)
+        self._end("error", detail)
+
+    def _end(self, reason: Reason, detail: str = "") -> None:
+        if self._reason is None:
+            self._reason, self.detail = reason, detail
+            self._own(self._tear_down())
+
+    async def _tear_down(self) -> None:
+        this = asyncio.current_task()
+        self._ears.close()
+        self._mouth.stop()
+        others = [task for task in self._tasks if task is not this]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._pc.close()
+        except Exception:
+            logger.exception("a peer connection did not close")
+        finally:
+            self._gone.set()
+
+    def _own(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a peer's task failed", exc_info=error)
+            self._end("error", f"The connection could not be watched: {error}")
+
+
+def _object(data: str | bytes) -> dict[str, Any]:
+    """The JSON object in a message. Raises ValueError with a sentence if it is none, or too long."""
+    size = len(data) if isinstance(data, bytes) else len(data.encode())
+    if size > MAX_MESSAGE:
+        raise ValueError(f"The message has {size} bytes; at most {MAX_MESSAGE} are read.")
+    if isinstance(data, bytes):
+        raise ValueError("The message is binary; send JSON text.")
+    try:
+        message = json.loads(data)
+    except (json.JSONDecodeError, RecursionError):
+        raise ValueError("The message is not JSON.") from None
+    if not isinstance(message, dict):
+        raise ValueError("The message is not a JSON object.")
+    return message
+
+
+def _ignore(_: object) -> None:
+    pass
