@@ -28,7 +28,9 @@ const drawer = new Drawer($("settings"), settings);
 const card = new Card($("problem"), act);
 const orb = new Orb({ root, button: $("orb"), icon: $("orb-icon"), word: $("state"), hint: $("hint") });
 const ring = new Ring($("ring"), () => (phase === "up" ? phone.level(doing === "speaking" ? "far" : "near") : 0));
-const transcript = new Transcript($("transcript"), $("conversation"), announce, (end) => ($("latest").hidden = end));
+const transcript = new Transcript($("transcript"), $("conversation"), {
+  announce, moved: (atEnd) => ($("latest").hidden = atEnd), began: showConversation,
+});
 const link = new Link($("link"));
 const waterfalls = new Waterfalls({
   section: $("timing"), pictures: $("waterfalls"), detail: $("timing-detail"), rows: $("timing-rows"),
@@ -38,6 +40,7 @@ const hold = new Hold($("orb"), () => phase === "up" && interruptions() === "pus
 let phase = "loading"; // loading, gone, ready, resumable, waiting, connecting, up, reconnecting
 let doing = "listening"; // listening, thinking, speaking
 let running = {}; // call_started of this call
+let unsent = []; // typed before there was a call
 let typing = false; // the call was begun by typing
 let line = { tries: 0, timer: 0 }; // waiting for a free line
 
@@ -59,10 +62,10 @@ $("composer").addEventListener("submit", (event) => {
   const text = $("text").value.trim();
   if (!text || ["loading", "gone", "waiting"].includes(phase)) return;
   $("text").value = "";
-  if (!phone.busy) dial({ typing: true });
-  phone.send({ type: "text", text });
-  talk();
-  transcript.typed(text);
+  if (running.call) phone.send({ type: "text", text });
+  else unsent.push(text);
+  if (phone.busy) transcript.typed(text);
+  else dial({ typing: true });
 });
 
 function act(action) {
@@ -86,8 +89,8 @@ async function dial(how = {}) {
   card.clear();
   ready.stop();
   if (!token.recall()) forgetCall();
+  unsent.forEach((text) => transcript.typed(text));
   const dialled = phone.dial({ typing }); // at once, while the gesture counts; it is busy from here on
-  talk();
   show("connecting");
   try {
     await dialled;
@@ -99,12 +102,14 @@ async function dial(how = {}) {
 
 async function hangUp() {
   hold.release();
+  unsent = [];
   await phone.hangUp();
 }
 
 function stopWaiting() {
   clearInterval(line.timer);
   line = { tries: 0, timer: 0 };
+  unsent = [];
   idle();
 }
 
@@ -210,6 +215,7 @@ events.on("call_started", (event) => {
     const chosen = settings.forServer();
     if (Object.keys(chosen).length) phone.send({ type: "config", ...chosen });
   }
+  unsent.splice(0).forEach((text) => phone.send({ type: "text", text }));
   running = event;
   drawer.runsWith(event);
   applyTalking();
@@ -264,10 +270,10 @@ function refresh(how) {
   $("mute-label").textContent = phone.muted ? "Unmute" : "Mute";
 }
 
-/** From the large button alone to the conversation. */
-function talk() {
-  $("conversation").hidden = false;
-  root.dataset.talk = "";
+/** The large button alone while nothing was said, then a smaller one over the conversation. */
+function showConversation(begun) {
+  $("conversation").hidden = !begun;
+  root.toggleAttribute("data-talk", begun);
 }
 
 function forgetCall() {

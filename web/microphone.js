@@ -21,13 +21,18 @@ export async function openMicrophone(deviceId) {
     const stream = await navigator.mediaDevices.getUserMedia({ audio, video: false });
     return stream.getAudioTracks()[0];
   } catch (error) {
-    throw new Problem(CODES[error.name] ?? "microphone_busy", { detail: error.message, cause: error });
+    throw new Problem(CODES[error.name] ?? "microphone_busy", { cause: error });
   }
 }
 
 /** A track of silence, so that a call has the same shape with and without a microphone. */
 export function silentTrack(context) {
-  return context.createMediaStreamDestination().stream.getAudioTracks()[0];
+  const end = context.createMediaStreamDestination();
+  const nothing = context.createConstantSource(); // without a source Chromium sends no packets at all
+  nothing.offset.value = 0;
+  nothing.connect(end);
+  nothing.start();
+  return end.stream.getAudioTracks()[0];
 }
 
 /** The devices of one kind ("audioinput", "audiooutput") as `{id, label}`; without permission there is nothing to name. */

@@ -7,16 +7,19 @@ export class Transcript {
   #list;
   #scroller;
   #announce;
+  #began;
   #entries = new Map(); // "turn 3", "reply 2" -> entry
   #typed = []; // what was typed and has not come back yet
   #pinned = true;
 
-  /** @param {HTMLOListElement} list  @param {HTMLElement} scroller  @param {(sentence: string) => void} announce
-   *  @param {(pinned: boolean) => void} moved  told whether the end is in view */
-  constructor(list, scroller, announce, moved) {
+  /** @param {HTMLOListElement} list  @param {HTMLElement} scroller  what the list scrolls in
+   *  @param told  functions: announce(sentence) for finished words, moved(atEnd) when it was scrolled, began(something) when
+   *  the first line comes or the last goes */
+  constructor(list, scroller, { announce, moved, began }) {
     this.#list = list;
     this.#scroller = scroller;
     this.#announce = announce;
+    this.#began = began;
     scroller.addEventListener("scroll", () => {
       this.#pinned = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 40;
       moved(this.#pinned);
@@ -32,6 +35,7 @@ export class Transcript {
   clear() {
     this.newSession();
     this.#list.replaceChildren();
+    this.#began(false);
   }
 
   toEnd() {
@@ -158,6 +162,7 @@ export class Transcript {
 
   #append(item, before = null) {
     this.#list.insertBefore(item, before);
+    this.#began(true);
     while (this.#list.children.length > MOST) this.#list.firstElementChild.remove();
     this.#follow();
   }

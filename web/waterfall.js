@@ -2,8 +2,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const KEEP = 5;
-const WIDTH = 112;
-const HEIGHT = 24;
+const WIDTH = 84;
+const HEIGHT = 20;
 const LEAST_MS = 600; // the scale is never finer than this, so that quick answers look quick
 
 /**
@@ -84,10 +84,9 @@ function draw(answer, scale) {
   const x = (time) => (time / scale) * (WIDTH - 2);
   const bar = (stage, y) => {
     const [from, to] = answer[stage];
-    return shape("rect", { class: stage, x: x(from), y, width: Math.max(x(to) - x(from), to > from ? 1 : 0), height: 7, rx: 1.5 });
+    return shape("rect", { class: stage, x: x(from), y, width: Math.max(x(to) - x(from), to > from ? 1 : 0), height: 6, rx: 1.5 });
   };
-  svg.append(shape("line", { class: "axis", x1: 0, x2: WIDTH, y1: HEIGHT - 1, y2: HEIGHT - 1 }));
-  svg.append(bar("waited", 4), bar("heard", 13), bar("thought", 13), bar("voiced", 13));
+  svg.append(bar("waited", 3), bar("heard", 11), bar("thought", 11), bar("voiced", 11));
   svg.append(shape("line", { class: "first", x1: x(answer.total) + 1, x2: x(answer.total) + 1, y1: 1, y2: HEIGHT }));
   return svg;
 }
@@ -104,7 +103,7 @@ const length = ([from, to]) => Math.max(0, Math.round(to - from));
 function sentence(answer) {
   const { number, waited, heard, thought, voiced, total, speculated } = answer;
   const parts = `Waited ${length(waited)}, heard ${length(heard)}, thought ${length(thought)}, voiced ${length(voiced)} ms`;
-  return `Answer ${number}: first sound after ${ms(total)}. ${parts}${speculated ? ", prepared in your pause" : ""}.`;
+  return `Answer ${number}: first sound after ${ms(total)}. ${parts}${speculated ? ", made in your pause" : ""}.`;
 }
 
 function row({ number, waited, heard, thought, voiced, total }) {

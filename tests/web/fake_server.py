@@ -216,7 +216,7 @@ async def _policy(request: web.Request, handler: Any) -> web.StreamResponse:
 async def serving(server: FakeServer) -> AsyncIterator[FakeServer]:
     """Serve ``server`` on a free port of 127.0.0.1 until the block is left."""
     app = web.Application(middlewares=[_policy])
-    app.router.add_get("/", lambda _: _page("index.html"))
+    app.router.add_get("/", _page)
     app.router.add_get("/ready", server.ready)
     app.router.add_get("/ice", server.ice)
     app.router.add_post("/offer", server.offer)
@@ -235,5 +235,5 @@ async def serving(server: FakeServer) -> AsyncIterator[FakeServer]:
         await runner.cleanup()
 
 
-async def _page(name: str) -> web.FileResponse:
-    return web.FileResponse(WEB / name)
+async def _page(_: web.Request) -> web.FileResponse:
+    return web.FileResponse(WEB / "index.html")

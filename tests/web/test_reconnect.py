@@ -1,0 +1,146 @@
+"""A call outlives its connection: a new peer takes the session up again, a bounded number of times."""
+
+from __future__ import annotations
+
+import pytest
+from fake_server import refusal
+from script import state, transcript, whole
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+REFUSED = ("Failed to load resource",)
+
+
+async def test_a_lost_peer_is_replaced_with_the_token(seen) -> None:
+    await seen.call()
+    seen.server.say(transcript(1, "before"), *whole(1, "I am here."))
+    await seen.sees("#transcript .reply", "I am here.")
+    session = seen.server.line.session
+    await seen.server.cut()
+    await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
+    assert seen.server.offers[1]["resume"] == f"token-{session}"
+    await seen.state("listening")
+    seen.server.say(transcript(2, "after"))
+    await seen.sees("#transcript .turn", "after")
+    assert await seen.page.locator("#transcript li").count() == 3  # nothing was forgotten
+    assert await seen.page.evaluate("peers.map((p) => p.connectionState)") == ["closed", "connected"]
+    assert await seen.page.evaluate("tracks.length") == 1  # the microphone stayed open
+    await seen.server.until(lambda: seen.server.line.frames > 20)
+    await seen.holds("!sound.paused && sound.srcObject.active")
+
+
+async def test_tries_go_on_until_one_succeeds(look) -> None:
+    async with look(expected=REFUSED) as seen:
+        await seen.state("ready")
+        await seen.call()
+        seen.server.refusals = [refusal(503, "calls_full", "Full.", 1), refusal(500, "internal", "Broken.")]
+        await seen.server.cut()
+        await seen.state("reconnecting")
+        assert await seen.text("#state") == "Reconnecting"
+        assert await seen.text("#status") == "The connection broke. Reconnecting."
+        await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
+        await seen.state("listening")
+        assert len(seen.server.offers) == 4
+        assert await seen.text("#status") == "Connected"
+
+
+async def test_tries_are_bounded_and_the_call_can_be_taken_up_by_hand(look) -> None:
+    async with look(expected=REFUSED) as seen:
+        await seen.state("ready")
+        await seen.page.clock.install()
+        await seen.call()
+        await seen.page.route("**/ice", lambda route: route.abort())
+        await seen.server.cut()
+        await seen.state("reconnecting")
+        for _ in range(40):
+            await seen.page.clock.run_for(1_000)
+            if await seen.page.is_visible("#problem"):
+                break
+        assert await seen.text("#problem h2") == "The connection was lost"
+        assert await seen.page.evaluate("tracks[0].readyState") == "ended"
+        assert await seen.text("#state") == "Call interrupted"
+        await seen.page.unroute("**/ice")
+        await seen.page.click("text=Call again")
+        await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
+        assert seen.server.offers[-1]["resume"] == "token-s1"
+
+
+async def test_a_network_that_comes_back_is_used_at_once(look) -> None:
+    async with look(expected=REFUSED) as seen:
+        await seen.state("ready")
+        await seen.call()
+        await seen.page.context.set_offline(True)
+        await seen.page.context.set_offline(False)
+        await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
+        assert seen.server.offers[1]["resume"] == "token-s1"
+        await seen.state("listening")
+
+
+async def test_a_phone_that_changes_network(look) -> None:
+    script = """
+    const link = new EventTarget(); link.type = 'wifi';
+    Object.defineProperty(navigator, 'connection', { value: link });
+    window.change = (type) => { link.type = type; link.dispatchEvent(new Event('change')); };
+    """
+    async with look(script=script) as seen:
+        await seen.state("ready")
+        await seen.call()
+        await seen.page.evaluate("change('wifi')")  # only an estimate changed
+        await seen.page.evaluate("change('cellular')")
+        await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
+        await seen.state("listening")
+        assert [offer.get("resume") for offer in seen.server.offers] == [None, "token-s1"]
+
+
+async def test_a_session_that_is_gone_begins_anew_and_says_so(seen) -> None:
+    await seen.call()
+    seen.server.say(transcript(1, "before"))
+    await seen.sees("#transcript .turn", "before")
+    seen.server.keeps_sessions = False
+    await seen.server.cut()
+    await seen.sees("#transcript .note", "The earlier conversation could not be taken up again.")
+    await seen.server.until(lambda: seen.server.line.up.is_set())
+    seen.server.say(transcript(1, "again"))  # turns are counted from the start
+    await seen.sees("#transcript .turn", "again")
+    assert await seen.page.locator("#transcript .turn").count() == 2
+
+
+async def test_what_is_typed_meanwhile_arrives(seen) -> None:
+    await seen.call()
+    await seen.page.route("**/ice", lambda route: route.abort())
+    seen.expected = REFUSED
+    await seen.server.cut()
+    await seen.state("reconnecting")
+    await seen.page.fill("#text", "Are you there?")
+    await seen.page.press("#text", "Enter")
+    await seen.page.unroute("**/ice")
+    await seen.server.until(lambda: seen.server.said)
+    assert seen.server.said == [{"type": "text", "text": "Are you there?"}]
+
+
+async def test_hanging_up_while_reconnecting(seen) -> None:
+    await seen.call()
+    await seen.page.route("**/ice", lambda route: route.abort())
+    seen.expected = REFUSED
+    await seen.server.cut()
+    await seen.state("reconnecting")
+    await seen.page.click("#hang-up")
+    await seen.state("ready")
+    await seen.server.until(lambda: seen.server.deleted == ["s1"])
+    assert await seen.page.evaluate("tracks[0].readyState") == "ended"
+
+
+async def test_a_reloaded_page_can_go_on(seen) -> None:
+    await seen.call()
+    seen.server.say(state("thinking"))
+    await seen.state("thinking")
+    await seen.page.reload()
+    await seen.state("resumable")
+    assert await seen.text("#state") == "Call interrupted"
+    assert await seen.page.get_attribute("#orb", "aria-label") == "Go on with the call"
+    await seen.call()
+    assert seen.server.offers[1]["resume"] == "token-s1"
+    await seen.page.click("#hang-up")
+    await seen.state("ready")
+    await seen.page.reload()
+    await seen.state("ready")
