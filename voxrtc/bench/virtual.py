@@ -28,7 +28,7 @@ class Stuck(RuntimeError):
     """Every task waits and nothing is due: in real time this would hang for ever."""
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
+class _JumpingSelector(selectors.DefaultSelector):
     """Instead of waiting for a timeout, moves the clock on by it."""
 
     now = 0.0
