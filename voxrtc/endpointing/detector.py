@@ -75,6 +75,9 @@ class TurnDetector(Protocol):
     @property
     def speaking(self) -> bool: ...
 
+    @property
+    def voice_end(self) -> int: ...
+
     def finish(self) -> list[Decision]: ...
 
 
@@ -104,6 +107,11 @@ class Detector:
     def speaking(self) -> bool:
         """True from Started until Ended, pauses included."""
         return self._state != "quiet"
+
+    @property
+    def voice_end(self) -> int:
+        """The sample after the last voice of the turn, as far as is known."""
+        return self._end
 
     def feed(self, block: Block) -> list[Decision]:
         """The decisions that ``block`` brings, in order. Raises ValueError where it lies before the block fed last."""

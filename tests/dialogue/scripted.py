@@ -1,0 +1,167 @@
+"""STAND-INS for tests of the dialogue. No models run here: Models is scripted at its seam, and so is the detector.
+
+``ScriptedModels`` implements voxrtc.models.verbs.Models with canned words, latencies in (virtual) seconds, and a voice
+that hums. ``ScriptedDetector`` makes turns of a script of sample positions instead of sound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_RATE, Block, Samples
+from voxrtc.endpointing.detector import Decision, Ended, Paused, Resumed, Started
+from voxrtc.errors import ModelsError
+from voxrtc.models.wire import Answer, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, pack, unpack
+
+READY = Ready("scripted", "script", "script", "hum", {"hibari": ["en"], "espeak": ["en", "de"]}, ["en", "de"], 0.0)
+MS_PER_CHAR = 50
+"""How long the scripted voice takes to say a character."""
+
+
+@dataclass
+class ScriptedModels:
+    """Models with canned answers. STAND-IN: hears nothing, thinks nothing."""
+
+    words: list[str] = field(default_factory=list)
+    """What each answered turn is heard as, in order; the last one is repeated."""
+    replies: list[str] = field(default_factory=lambda: ["Yes, of course. I can do that for you, if you like."])
+    partials: list[str] = field(default_factory=list)
+    """What each look at an unfinished turn sees; nothing when used up."""
+    asr_s: float = 0.3
+    token_s: float = 0.03
+    first_token_s: float = 0.25
+    voice_s: float = 0.05
+    fail: Callable[[str, int], ModelsError | None] = lambda verb, count: None
+    """Asked before each item of a verb is given (verb, how many were given to that call): the error to raise."""
+    ready: Ready | None = READY
+
+    answers: list[Answer] = field(default_factory=list)
+    """What was asked, in order."""
+    prepared: list[Prepare] = field(default_factory=list)
+    spoken: list[Speak] = field(default_factory=list)
+    looked: int = 0
+    cancelled: list[str] = field(default_factory=list)
+    """Verbs that were closed before their end."""
+
+    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
+        await self._work("transcribe", self.asr_s)
+        text = self.partials[self.looked] if self.looked < len(self.partials) else ""
+        self.looked += 1
+        self._check("transcribe", 0)
+        return Heard(text, language or "en", 0.8)
+
+    async def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
+        number = len(self.answers)
+        self.answers.append(ask)
+        given = 0
+        if ask.audio is not None:
+            await self._work("answer", self.asr_s)
+            self._check("answer", given)
+            text = self.words[min(number, len(self.words) - 1)] if self.words else "hello there"
+            yield Heard(text, ask.language or "en", 0.9)
+            given += 1
+            if not text:
+                return
+        await self._work("answer", self.first_token_s)
+        for token in re.findall(r"\s*\S+", self.replies[min(number, len(self.replies) - 1)]):
+            self._check("answer", given)
+            yield Said(token)
+            given += 1
+            await self._work("answer", self.token_s)
+
+    async def prepare(self, ask: Prepare) -> None:
+        self.prepared.append(ask)
+        await self._work("prepare", 0.1)
+
+    async def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
+        self.spoken.append(ask)
+        await self._work("speak", self.voice_s)
+        self._check("speak", 0)
+        yield Speech(pack(hum(len(ask.text))), 0, len(ask.text))
+
+    def heard_samples(self, at: int = -1) -> Samples:
+        """The sound of the turn that was asked to be answered."""
+        audio = self.answers[at].audio
+        assert audio is not None
+        return unpack(audio)
+
+    async def _work(self, verb: str, seconds: float) -> None:
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            self.cancelled.append(verb)
+            raise
+
+    def _check(self, verb: str, given: int) -> None:
+        error = self.fail(verb, given)
+        if error is not None:
+            raise error
+
+
+def hum(chars: int) -> Samples:
+    """What the scripted voice says: a soft tone, MS_PER_CHAR for each character."""
+    t = np.arange(chars * MS_PER_CHAR * SPOKEN_RATE // 1000) / SPOKEN_RATE
+    return (0.1 * np.sin(2 * np.pi * 220 * t)).astype(np.float32)
+
+
+@dataclass
+class ScriptedDetector:
+    """STAND-IN for the Detector: voice is where ``voice`` says, in ms; the rules for pauses are the plainest."""
+
+    voice: list[tuple[int, int]] = field(default_factory=list)
+    pause_ms: int = 120
+    end_silence_ms: int = 600
+    start_ms: int = 120
+    speaking: bool = False
+    _start: int = 0
+    _end: int = 0
+    _paused: bool = False
+
+    def say(self, start_ms: int, end_ms: int) -> None:
+        self.voice.append((start_ms, end_ms))
+
+    def feed(self, block: Block) -> list[Decision]:
+        now = block.position + BLOCK
+        stretch = next((v for v in self.voice if v[0] * 16 < now <= v[1] * 16), None)
+        if stretch is not None:
+            return self._voice(now, stretch[0] * 16)
+        if not self.speaking:
+            return []
+        if not self._paused and now - self._end >= self.pause_ms * 16:
+            self._paused = True
+            return [Paused(self._end)]
+        if self._paused and now - self._end >= self.end_silence_ms * 16:
+            return self.finish()
+        return []
+
+    @property
+    def voice_end(self) -> int:
+        return self._end
+
+    def _voice(self, now: int, since: int) -> list[Decision]:
+        if not self.speaking:
+            if now - since < self.start_ms * 16:
+                return []
+            self.speaking, self._paused, self._start, self._end = True, False, since, now
+            return [Started(since)]
+        self._end = now
+        if self._paused:
+            self._paused = False
+            return [Resumed(since)]
+        return []
+
+    def finish(self) -> list[Decision]:
+        if not self.speaking:
+            return []
+        self.speaking = self._paused = False
+        return [Ended(self._start, self._end)]
+
+
+def at_ms(milliseconds: float) -> int:
+    """Milliseconds as samples of the call."""
+    return round(milliseconds * HEARD_RATE / 1000)

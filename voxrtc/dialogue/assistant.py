@@ -1,0 +1,306 @@
+"""The assistant's side of a conversation: at most one guess at an answer, at most one reply, and the memory of them.
+
+A *guess* is a speculative Reply to a turn that may yet go on. When the turn ends it becomes the reply; until then
+nobody hears of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from voxrtc.audio import HEARD_RATE, AudioOut, Samples
+from voxrtc.config import Settings
+from voxrtc.dialogue.announce import Announcer, CallClock
+from voxrtc.dialogue.memory import Exchange, Memory
+from voxrtc.dialogue.phrases import Phrases
+from voxrtc.dialogue.reply import Manner, Reply
+from voxrtc.dialogue.spoken import SpokenClause
+from voxrtc.dialogue.tasks import Tasks
+from voxrtc.dialogue.turns import Turn
+from voxrtc.errors import HostLost, ModelsError
+from voxrtc.events import (
+    Ended,
+    Interrupted,
+    Notice,
+    ReplyEnded,
+    ReplySpoken,
+    ReplyStarted,
+    ReplyText,
+    State,
+    StateChanged,
+    Transcript,
+    TurnDropped,
+    TurnMetrics,
+)
+from voxrtc.models.verbs import Models
+from voxrtc.models.wire import Answer, Heard, Prepare, pack
+
+
+@dataclass(slots=True)
+class Tongue:
+    """In which language, and with which voice, the call is held; may change between replies."""
+
+    language: str
+    voice: str
+
+    @property
+    def heard_as(self) -> str | None:
+        """The language to hear, None to detect it."""
+        return None if self.language == "auto" else self.language
+
+
+class Assistant:
+    """Thinks, speaks and remembers for one session."""
+
+    def __init__(
+        self,
+        call: str,
+        settings: Settings,
+        models: Models,
+        phrases: Phrases,
+        clock: CallClock,
+        announcer: Announcer,
+        tasks: Tasks,
+        memory: Memory,
+        overheard: Callable[[Turn, Heard], None],
+    ) -> None:
+        """``overheard``: told what a guess made of a turn that is not over."""
+        self.memory = memory
+        self.tongue = Tongue(settings.dialogue.language, settings.tts.voice)
+        self.guess: Reply | None = None
+        self.reply: Reply | None = None
+        self._call = call
+        self._settings = settings
+        self._models = models
+        self._phrases = phrases
+        self._clock = clock
+        self._say = announcer.say
+        self._tasks = tasks
+        self._overheard = overheard
+        self._mouth: AudioOut | None = None
+        self._state: State | None = None
+        self._replies = 0
+
+    # -- the mouth --------------------------------------------------------------------------------------------
+
+    def attach(self, mouth: AudioOut) -> None:
+        """Speak into ``mouth`` from now on; a reply that was being spoken goes on where it was heard last."""
+        self._mouth = mouth
+        self._state = None
+        self.settle()
+        if self.reply is not None:
+            self.reply.play(mouth, self._tasks)
+
+    def detach(self) -> None:
+        """The mouth is gone."""
+        self._mouth = None
+        if self.reply is not None:
+            self.reply.pause()
+
+    # -- beginning a reply ------------------------------------------------------------------------------------
+
+    def speculate(self, turn: Turn, audio: Samples) -> None:
+        """Guess that ``turn`` is over, and begin to answer it."""
+        self.drop_guess()
+        self.guess = self._begin(turn, self._ask(audio=pack(audio)))
+
+    def drop_guess(self) -> None:
+        """It was wrong: the turn goes on, or something else came between."""
+        if self.guess is not None:
+            self.guess.stop("cancelled")
+            self.guess = None
+
+    def answer(self, turn: Turn, audio: Samples) -> None:
+        """``turn`` is over: let the guess at it be heard, if there is one, or else answer ``audio``."""
+        guess, self.guess = self.guess, None
+        if guess is None or guess.failure is not None:
+            guess = self._begin(turn, self._ask(audio=pack(audio)))
+            guess.speculated = False
+        self._release(guess)
+
+    def answer_text(self, turn: Turn, text: str) -> None:
+        """Answer what was typed."""
+        ask = self._ask(text=text)
+        self._transcribed(turn, text, 1.0, self.tongue.heard_as or "en")
+        self._answer_exchange(turn, ask, self.memory.heard(text))
+
+    def greet(self, text: str) -> None:
+        """Speak first."""
+        self._answer_exchange(None, text, self.memory.greeted())
+
+    def preparation(self, text: str) -> Prepare:
+        """What to warm when the caller seems to be saying ``text``."""
+        return Prepare(self._call, self._settings.dialogue.system_prompt, self.memory.history(), text)
+
+    def _answer_exchange(self, turn: Turn | None, script: Answer | str, exchange: Exchange) -> None:
+        self.drop_guess()
+        reply = self._begin(turn, script)
+        reply.speculated = False
+        reply.exchange = exchange
+        self._release(reply)
+
+    def _begin(self, turn: Turn | None, script: Answer | str) -> Reply:
+        tongue = self.tongue
+        manner = Manner(tongue.voice, tongue.language, self._settings.tts)
+        reply = Reply(turn, script, manner, self._models, self, self._phrases.apology(tongue.language))
+        reply.start(self._tasks)
+        return reply
+
+    def _ask(self, *, audio: bytes | None = None, text: str | None = None, before: Exchange | None = None) -> Answer:
+        dialogue = self._settings.dialogue
+        return Answer(
+            session=self._call,
+            system=dialogue.system_prompt,
+            history=self.memory.history(before),
+            audio=audio,
+            text=text,
+            language=self.tongue.heard_as,
+            max_tokens=dialogue.max_reply_tokens,
+            temperature=dialogue.temperature,
+        )
+
+    def _release(self, reply: Reply) -> None:
+        self._replies += 1
+        reply.release(self._replies)
+        self.reply = reply
+        self.settle()
+        if reply.heard is not None:
+            self.reply_heard(reply, reply.heard)
+        elif reply.exchange is not None:
+            self._announce(reply)
+        if self._mouth is not None and self.reply is reply:
+            reply.play(self._mouth, self._tasks)
+
+    # -- the end of a reply -----------------------------------------------------------------------------------
+
+    def interrupt(self, decision_ms: float, goes_on: bool = False) -> Turn | None:
+        """Stop the reply, in this very iteration of the loop; the memory keeps what was heard of it.
+
+        ``goes_on``: the caller says more. Where the words of the turn that was to be answered are not yet known,
+        that turn is returned: its sound belongs to what follows.
+        """
+        reply = self.reply
+        if reply is None:
+            return None
+        self._flush()
+        if reply.audible:
+            self._say(Interrupted, reply=reply.number, decision_ms=round(decision_ms, 1))
+            self._end(reply, "interrupted")
+            return None
+        self._end(reply, "cancelled")
+        if reply.turn is None or reply.exchange is not None:
+            return None
+        self._say(TurnDropped, turn=reply.turn.number, reason="continued" if goes_on else "stopped")
+        return reply.turn if goes_on else None
+
+    @property
+    def needed_from(self) -> int | None:
+        """The sample from which on sound may still be needed, for a turn whose words are not known yet."""
+        reply = self.reply
+        return reply.turn.start if reply is not None and reply.turn is not None and reply.exchange is None else None
+
+    def close(self) -> None:
+        """The call is over."""
+        self.drop_guess()
+        if self.reply is not None:
+            self._flush()
+            self._end(self.reply, "interrupted" if self.reply.audible else "cancelled")
+
+    def _flush(self) -> None:
+        if self._mouth is not None:
+            self._mouth.flush()
+
+    def _end(self, reply: Reply, ended: Ended) -> None:
+        reply.stop(ended)
+        self.reply = None
+        text = reply.heard_text()
+        if reply.exchange is not None:
+            reply.exchange.assistant = text
+            reply.exchange.interrupted = ended != "finished" and bool(text)
+            reply.exchange.answered = ended != "cancelled"
+        if reply.started:
+            self._say(ReplyEnded, reply=reply.number, ended=ended, text=text)
+        self.settle()
+
+    def settle(self) -> None:
+        """Announce what the assistant is doing, if that changed."""
+        reply = self.reply
+        state: State = "listening" if reply is None else "speaking" if reply.audible else "thinking"
+        if state != self._state:
+            self._state = state
+            self._say(StateChanged, state=state)
+
+    # -- what becomes of a reply (Listener) -------------------------------------------------------------------
+
+    def reply_heard(self, reply: Reply, heard: Heard) -> None:
+        if reply is self.guess and reply.turn is not None:
+            self._overheard(reply.turn, heard)
+        if reply is not self.reply or reply.turn is None:
+            return
+        if not heard.text.strip():
+            self._drop_turn(reply, reply.turn)
+            return
+        reply.exchange = self.memory.heard(heard.text.strip())
+        self._transcribed(reply.turn, heard.text.strip(), heard.confidence, heard.language)
+        self._announce(reply)
+
+    def _drop_turn(self, reply: Reply, turn: Turn) -> None:
+        self._end(reply, "cancelled")
+        self._say(TurnDropped, turn=turn.number, reason="no words")
+        owed = self.memory.unanswered()
+        if owed is not None:  # that noise had stopped the answer to what was said before it
+            self._answer_exchange(turn, self._ask(text=owed.user, before=owed), owed)
+
+    def _transcribed(self, turn: Turn, text: str, confidence: float, language: str) -> None:
+        self._say(Transcript, turn=turn.number, text=text, final=True, confidence=confidence, language=language)
+
+    def _announce(self, reply: Reply) -> None:
+        """Tell that ``reply`` was released, and what is known of it."""
+        reply.started = True
+        turn = reply.turn.number if reply.turn is not None else 0
+        self._say(ReplyStarted, reply=reply.number, turn=turn, speculated=reply.speculated)
+        for clause in reply.clauses:
+            self.reply_clause(reply, clause)
+
+    def reply_clause(self, reply: Reply, clause: SpokenClause) -> None:
+        if reply is self.reply and reply.started and clause.text:
+            self._say(ReplyText, reply=reply.number, clause=clause.index, text=clause.text)
+
+    def reply_failed(self, reply: Reply, error: ModelsError) -> None:
+        if reply is not self.reply:
+            return
+        if not reply.started:
+            self._announce(reply)
+        self._say(Notice, code="host_lost" if isinstance(error, HostLost) else "models_failed", message=str(error))
+
+    def reply_begun(self, reply: Reply) -> None:
+        self.settle()
+        turn, times = reply.turn, reply.times
+        if turn is None or reply.failure is not None:
+            return
+        spoken = self._clock.time_of(turn.end)
+        heard = times.heard if times.heard is not None else times.asked
+        self._say(
+            TurnMetrics,
+            turn=turn.number,
+            reply=reply.number,
+            endpoint_ms=round((turn.decided - turn.end) * 1000 / HEARD_RATE, 1),
+            asr_ms=_ms(times.asked, heard),
+            first_token_ms=_ms(heard, times.first_text),
+            first_audio_ms=_ms(spoken, times.first_audio),
+            voice_to_voice_ms=_ms(spoken, times.begun),
+            speculated=reply.speculated,
+        )
+
+    def reply_spoken(self, reply: Reply, clause: SpokenClause, heard: int) -> None:
+        if clause.text:
+            self._say(ReplySpoken, reply=reply.number, clause=clause.index, heard=heard)
+
+    def reply_over(self, reply: Reply) -> None:
+        if reply is self.reply:
+            self._end(reply, "finished" if reply.failure is None else "failed")
+
+
+def _ms(since: float, until: float | None) -> float:
+    return round((until - since) * 1000, 1) if until is not None else 0.0

@@ -1,0 +1,216 @@
+"""The caller's side of a conversation: which turn is on, its sound and its words so far, and when it is over.
+
+What is speech and when a turn may be over, the detector decides; whose word counts, the floor. What follows from
+it, the assistant does. All of it happens in the iteration of the loop in which its block of sound came.
+"""
+
+from __future__ import annotations
+
+from voxrtc.audio import HEARD_RATE, Block
+from voxrtc.config import Settings
+from voxrtc.dialogue.announce import Announcer, CallClock
+from voxrtc.dialogue.assistant import Assistant
+from voxrtc.dialogue.floor import Floor
+from voxrtc.dialogue.partials import Partials
+from voxrtc.dialogue.tasks import Tasks
+from voxrtc.dialogue.turns import Turn, TurnAudio
+from voxrtc.endpointing.detector import Decision, Ended, Paused, Resumed, Started, TurnDetector
+from voxrtc.events import SpeechPaused, SpeechResumed, SpeechStarted, Transcript, TurnDropped, TurnEnded
+from voxrtc.models.verbs import Models
+from voxrtc.models.wire import Heard
+
+
+class Caller:
+    """Listens, for one session."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        models: Models,
+        detector: TurnDetector,
+        assistant: Assistant,
+        clock: CallClock,
+        announcer: Announcer,
+        tasks: Tasks,
+    ) -> None:
+        self.floor = Floor(settings.dialogue.interruptions, settings.dialogue.barge_in_ms)
+        self.turn: Turn | None = None
+        """The turn that is on."""
+        self._settings = settings
+        self._models = models
+        self._detector = detector
+        self._assistant = assistant
+        self._clock = clock
+        self._say = announcer.say
+        self._tasks = tasks
+        self._audio = TurnAudio(2 * settings.endpointing.max_turn_s)
+        self._partials: Partials | None = None
+        self._turns = 0
+
+    # -- what comes from outside ------------------------------------------------------------------------------
+
+    def hear(self, block: Block) -> None:
+        """The next 20 ms."""
+        now = self._clock.now
+        starts = (self.turn.start if self.turn else None, self._assistant.needed_from)
+        self._audio.add(block, min((start for start in starts if start is not None), default=None))
+        listening = self.turn is not None or self.floor.listens(self._assistant.reply is not None)
+        if listening or self.floor.mode != "push-to-talk":
+            decisions = self._detector.feed(block)
+            for decision in decisions if listening else []:
+                self._decided(decision)
+        if listening and self.turn is None and self._detector.speaking:
+            self._begin(now)  # went on speaking when the assistant, not to be interrupted, had finished
+        if self.turn is not None:
+            self._while_speaking(self.turn, now)
+
+    def left(self) -> None:
+        """The caller is gone: what was said until now may still be answered."""
+        for decision in self._detector.finish():
+            self._decided(decision)
+        if self.floor.pressed:
+            self.release()
+
+    def press(self) -> None:
+        """The push-to-talk button went down: a turn begins, a reply stops."""
+        self.floor.pressed = True
+        before = self._assistant.interrupt(0.0, goes_on=True)
+        self._join(self._begin(self._clock.now, voiced=before is not None), before)
+
+    def release(self) -> None:
+        """The button went up: the turn is over."""
+        self.floor.pressed = False
+        self._detector.finish()
+        if self.turn is not None:
+            self._finish(self.turn.end if self.turn.paused else self._clock.now)
+
+    def type(self, text: str) -> None:
+        """A turn in writing. It stops the reply that is being given."""
+        self._assistant.interrupt(0.0)
+        now = self._clock.now
+        self._turns += 1
+        self._say(TurnEnded, turn=self._turns, start=now, end=now)
+        self._assistant.answer_text(Turn(self._turns, now, now, decided=now), text)
+        if self.turn is not None:
+            self.turn.contended = True  # typed while speaking: the voice has to take the floor again
+
+    def forget(self) -> None:
+        """Drop the turn that is on: the rules for turns change."""
+        self.floor.pressed = False
+        self._detector.finish()
+        if self.turn is not None:
+            self.turn.contended = True
+            self._finish(self._clock.now)
+
+    def overheard(self, turn: Turn, heard: Heard) -> None:
+        """A guess at the answer to ``turn`` heard this of it."""
+        if turn is self.turn and self._partials is not None:
+            self._partials.add(heard, whole=True)
+
+    # -- the turn ---------------------------------------------------------------------------------------------
+
+    def _while_speaking(self, turn: Turn, now: int) -> None:
+        if turn.voiced and not turn.paused:
+            turn.end = self._detector.voice_end
+        if turn.contended:
+            if self._assistant.reply is None:
+                turn.contended = False
+            elif self.floor.interrupts(turn):
+                before = self._assistant.interrupt((now - turn.start) * 1000 / HEARD_RATE, goes_on=True)
+                turn.contended = False
+                self._join(turn, before)
+        if self.floor.pressed and now - turn.start >= self._settings.endpointing.max_turn_s * HEARD_RATE:
+            self.release()
+        elif turn.voiced and not turn.paused and not turn.contended:
+            self._look(turn, now)
+
+    def _look(self, turn: Turn, now: int) -> None:
+        if self._partials is not None and self._partials.due(now):
+            self._partials.look(self._audio.of(turn, now), self._assistant.tongue.heard_as, now, self._tasks)
+
+    def _join(self, turn: Turn, before: Turn | None) -> None:
+        """``turn`` goes on from one whose words were never known: both are one turn."""
+        if before is not None:
+            turn.start = before.start
+
+    def _decided(self, decision: Decision) -> None:
+        if self.floor.pressed:
+            self._decided_while_pressed(decision)
+        elif isinstance(decision, Started):
+            self._begin(decision.start)
+        elif self.turn is None:
+            return  # what is said is not listened to
+        elif isinstance(decision, Paused):
+            self._pause(self.turn, decision.end)
+        elif isinstance(decision, Resumed):
+            self._resume(self.turn, decision.start)
+        else:
+            self._finish(decision.end)
+
+    def _decided_while_pressed(self, decision: Decision) -> None:
+        """The button says when the turn is over, the detector only where there is voice in it."""
+        turn = self.turn
+        if turn is None or isinstance(decision, Ended):
+            return
+        if isinstance(decision, Paused):
+            self._pause(turn, decision.end)
+        elif not turn.voiced:
+            turn.voiced = True
+            turn.start = max(turn.start, decision.start)
+        elif turn.paused:
+            self._resume(turn, decision.start)
+
+    def _begin(self, start: int, voiced: bool = True) -> Turn:
+        self._turns += 1
+        contended = self._assistant.reply is not None
+        self.turn = turn = Turn(self._turns, start, self._clock.now, contended=contended, voiced=voiced)
+        self._partials = Partials(
+            self._models,
+            self._settings.dialogue.partial_every_ms,
+            start,
+            lambda text, heard: self._show_partial(turn, text, heard),
+            self._assistant.preparation,
+        )
+        self._say(SpeechStarted, start=start)
+        return turn
+
+    def _pause(self, turn: Turn, end: int) -> None:
+        turn.paused = True
+        turn.end = end
+        self._say(SpeechPaused, end=end)
+        if self._partials is not None:
+            self._partials.stop()
+        if self._settings.dialogue.speculation and not turn.contended:
+            self._assistant.speculate(turn, self._audio.of(turn, end))
+
+    def _resume(self, turn: Turn, start: int) -> None:
+        turn.paused = False
+        self._assistant.drop_guess()
+        self._say(SpeechResumed, start=start)
+
+    def _finish(self, end: int) -> None:
+        turn, self.turn = self.turn, None
+        assert turn is not None
+        if self._partials is not None:
+            self._partials.stop()
+            self._partials = None
+        turn.end = end
+        turn.decided = self._clock.now
+        self._say(TurnEnded, turn=turn.number, start=turn.start, end=end)
+        if turn.voiced and not turn.contended:
+            self._assistant.answer(turn, self._audio.of(turn, end))
+            return
+        self._assistant.drop_guess()
+        reason = "no speech" if not turn.voiced else "did not interrupt"
+        self._say(TurnDropped, turn=turn.number, reason=reason)
+
+    def _show_partial(self, turn: Turn, text: str, heard: Heard) -> None:
+        if turn is self.turn:
+            self._say(
+                Transcript,
+                turn=turn.number,
+                text=text,
+                final=False,
+                confidence=heard.confidence,
+                language=heard.language,
+            )

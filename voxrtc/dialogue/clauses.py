@@ -1,0 +1,137 @@
+"""Text pieces in, clauses out: the cutting of a reply while it is still being written.
+
+The first clause is cut early, so that a voice can begin; later ones at the ends of sentences, or at a comma once
+they are long. What no voice should read (markdown's marks, emoji) is left out. The clauses joined as they stand
+are the reply: a clause begins with the space that parts it from the one before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+ENDS = ".!?…"
+ENDS_WIDE = "。！？．｡।॥"
+"""Ends of sentences that need no space after them: CJK full stops, and the danda of the Indic scripts."""
+STOPS = ",;:—–"
+STOPS_WIDE = "、，；：､"
+CLOSERS = "\"'”’)]}»」』）】"
+"""Belong to the sentence that ends before them."""
+
+ABBREVIATIONS = frozenset(
+    {"dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "etc", "fig", "approx", "dept"}
+    | {"e.g", "i.e", "a.m", "p.m", "u.s", "u.k", "sra", "bzw", "usw", "z.b", "d.h"}
+)
+"""Without the full stop that ends them."""
+LONG_COMMA_CHARS = 80
+"""A later clause may also end at a comma, once it is this long."""
+
+_MARKS = re.compile(r"[*_`~|]+|(?<=\n)[ \t]*(?:#+|[-+•>])[ \t]+")
+"""Emphasis, code and tables anywhere; headings, bullets and quotes where a line begins."""
+_EMOJI = re.compile(
+    "[\U0001f000-\U0001faff\u2600-\u27bf\u2190-\u21ff\u2b00-\u2bff\ufe00-\ufe0f\u200d\u20e3\U000e0020-\U000e007f]+"
+)
+_SPACE = re.compile(r"\s+")
+
+
+def speakable(text: str) -> str:
+    """``text`` without markdown's marks and emoji, every run of white space one space."""
+    return _SPACE.sub(" ", _EMOJI.sub("", _MARKS.sub("", text)))
+
+
+class ClauseCutter:
+    """Cuts one reply. ``feed`` each piece of text as it comes, ``finish`` when there is no more."""
+
+    def __init__(self, first_chars: int, max_chars: int) -> None:
+        """``first_chars``: characters at least in the first clause; ``max_chars``: at most in any."""
+        self._first_chars = first_chars
+        self._max_chars = max_chars
+        self._text = "\n"  # a reply begins with the beginning of a line
+        self._cut_any = False
+
+    def feed(self, piece: str) -> list[str]:
+        """The clauses that ``piece`` completes."""
+        self._text += piece
+        return list(self._clauses(last=False))
+
+    def finish(self) -> list[str]:
+        """What is left, as clauses. The cutter can then be used no more."""
+        return list(self._clauses(last=True))
+
+    def _clauses(self, last: bool) -> Iterator[str]:
+        while (at := self._next_cut(last)) is not None:
+            clause = speakable(self._text[:at])
+            self._text = self._text[at:]
+            if not self._cut_any:
+                clause = clause.lstrip()
+            clause = clause.rstrip() if last and not self._text.strip() else clause
+            if clause:
+                self._cut_any = True
+                yield clause
+
+    def _next_cut(self, last: bool) -> int | None:
+        """Where the next clause ends, or None where that cannot be told yet."""
+        for end in self._boundaries(last):
+            if end > self._max_chars:
+                break
+            if any(c.isalnum() for c in self._text[:end]):
+                return end
+        if len(self._text) > self._max_chars:
+            return self._forced()
+        return len(self._text) if last and self._text else None
+
+    def _boundaries(self, last: bool) -> Iterator[int]:
+        """Positions, in order, where the text may be cut; only those that what follows cannot undo."""
+        text = self._text
+        for at, mark in enumerate(text):
+            if mark in ENDS_WIDE or mark in ENDS:
+                end = self._sentence_end(at, last)
+                if end is not None:
+                    yield end
+            elif mark in STOPS_WIDE or mark in STOPS:
+                wanted = LONG_COMMA_CHARS if self._cut_any else self._first_chars
+                if at + 1 > wanted and self._parts(at, last):
+                    yield at + 1
+            elif mark == "\n" and text[:at].strip():
+                yield at
+
+    def _sentence_end(self, at: int, last: bool) -> int | None:
+        """The end of the sentence whose last mark stands at ``at``, closing quotes included; None if it is none."""
+        text = self._text
+        end = at + 1
+        if end < len(text) and text[end] in ENDS + ENDS_WIDE:
+            return None  # "?!", "...": the last of them counts
+        while end < len(text) and text[end] in CLOSERS:
+            end += 1
+        if text[at] in ENDS_WIDE:
+            return end if (end < len(text) and (self._cut_any or end > self._first_chars)) or last else None
+        if not (text[end].isspace() if end < len(text) else last):
+            return None
+        if last and not text[end:].strip():
+            return end
+        if text[at] == "." and self._abbreviates(at):
+            return None
+        return end if self._cut_any or end > self._first_chars else None
+
+    def _abbreviates(self, at: int) -> bool:
+        """Whether the full stop at ``at`` ends an abbreviation, an initial or the number of a list."""
+        word = re.split(r"[\s(\"'“]", self._text[:at])[-1].lower()
+        return word in ABBREVIATIONS or (len(word) == 1 and word.isalpha() and word != "i") or self._list_number(word)
+
+    def _list_number(self, word: str) -> bool:
+        return word.isdigit() and self._text.lstrip().lower().startswith(word + ".")
+
+    def _parts(self, at: int, last: bool) -> bool:
+        """Whether the comma, colon or dash at ``at`` parts two clauses (and not "3,500", "12:30" or "well—known")."""
+        if self._text[at] in STOPS_WIDE:
+            return True
+        if at + 1 >= len(self._text):
+            return last
+        if self._text[at] in "—":
+            return not self._text[at + 1].isdigit()
+        return self._text[at + 1].isspace()
+
+    def _forced(self) -> int:
+        """Cut a clause that got too long: at its last space, or in mid-word where it has none."""
+        at = self._text.rfind(" ", 1, self._max_chars + 1)
+        return at if at > 0 else self._max_chars

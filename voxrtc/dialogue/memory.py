@@ -1,0 +1,86 @@
+"""What the model is shown of the conversation: the last turns, and of each reply only what was heard."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from voxrtc.models.wire import Utterance
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One turn: the caller's words, and what was heard of the reply to them (empty if nothing was)."""
+
+    user: str
+    assistant: str = ""
+    interrupted: bool = False
+    answered: bool = False
+    """False while the caller is still owed a reply."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """A window of ``turns`` exchanges. A greeting is an exchange without the caller's words."""
+
+    turns: int
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    def heard(self, text: str) -> Exchange:
+        """The caller said ``text``. The reply to it is put into the Exchange as it is heard."""
+        exchange = Exchange(text)
+        self.exchanges.append(exchange)
+        del self.exchanges[: max(0, len(self.exchanges) - max(1, self.turns))]
+        return exchange
+
+    def greeted(self) -> Exchange:
+        """The assistant spoke first."""
+        exchange = self.heard("")
+        exchange.answered = True
+        return exchange
+
+    def history(self, before: Exchange | None = None) -> list[Utterance]:
+        """The conversation so far, or up to the exchange ``before``. Lines of one side that follow each other are
+        joined: that is how a caller speaks who was not heard out, and a model expects the sides to take turns."""
+        if not self.turns:
+            return []
+        lines: list[Utterance] = []
+        for exchange in self.exchanges:
+            if exchange is before:
+                break
+            _append(lines, Utterance("user", exchange.user))
+            _append(lines, Utterance("assistant", exchange.assistant, exchange.interrupted))
+        return lines
+
+    def unanswered(self) -> Exchange | None:
+        """The last exchange, if the caller is still owed a reply to it."""
+        last = self.exchanges[-1] if self.exchanges else None
+        return last if last is not None and last.user and not last.answered else None
+
+    def to_json(self) -> str:
+        """The exchanges, as ``from_json`` takes them."""
+        return json.dumps([{name: getattr(e, name) for name in Exchange.__slots__} for e in self.exchanges])
+
+    @classmethod
+    def from_json(cls, turns: int, text: str) -> Memory:
+        """The memory that ``to_json`` wrote. Raises ValueError where it is none."""
+        try:
+            return cls(turns, [_exchange(entry) for entry in json.loads(text)][-max(1, turns) :])
+        except (TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"not an exported memory: {error}") from error
+
+
+def _exchange(entry: dict[str, object]) -> Exchange:
+    exchange = Exchange(**entry)  # type: ignore[arg-type]  # checked next
+    if not all(isinstance(getattr(exchange, n), type(getattr(Exchange(""), n))) for n in Exchange.__slots__):
+        raise ValueError("an exchange holds two strings and two booleans")
+    return exchange
+
+
+def _append(lines: list[Utterance], line: Utterance) -> None:
+    if not line.text:
+        return
+    if lines and lines[-1].role == line.role:
+        line = Utterance(line.role, f"{lines[-1].text} {line.text}", line.interrupted)
+        lines.pop()
+    lines.append(line)

@@ -1,0 +1,95 @@
+"""What the caller seems to be saying: looks at the unfinished turn, one at a time, each text going on from the last."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+
+from voxrtc.audio import HEARD_RATE, Samples
+from voxrtc.dialogue.tasks import Tasks
+from voxrtc.errors import ModelsError
+from voxrtc.models.verbs import Models
+from voxrtc.models.wire import Heard, Prepare
+
+log = logging.getLogger(__name__)
+
+_WORD = re.compile(r"[぀-ヿ㐀-鿿豈-﫿]|[^\s぀-ヿ㐀-鿿豈-﫿]+")
+"""A word; in Chinese and Japanese, a character."""
+_END = re.compile(r"[\s.,;:!?…。、！？]+$")
+
+
+LONGEST = 25 * HEARD_RATE
+"""Samples. A longer turn gets no more looks: each one is at the whole turn, and recognisers take 30 s at a time."""
+
+
+class StableText:
+    """A text that only grows: each hypothesis may add to what was shown, and never takes it back."""
+
+    def __init__(self) -> None:
+        self.shown = ""
+
+    def extend(self, hypothesis: str, whole: bool) -> str:
+        """The text to show now. Unless it is ``whole``, the last word may be cut off, and is left out."""
+        words = list(_WORD.finditer(hypothesis))
+        known = len(_WORD.findall(self.shown))
+        wanted = words[known : len(words) if whole else len(words) - 1]
+        if wanted:
+            # From the hypothesis as it stands, with the space that parts it from the words before.
+            start = words[known - 1].end() if known else wanted[0].start()
+            self.shown += hypothesis[start : wanted[-1].end()]
+            self.shown = _END.sub("", self.shown)
+        return self.shown
+
+
+class Partials:
+    """Partial transcripts of one turn."""
+
+    def __init__(
+        self,
+        models: Models,
+        every_ms: int,
+        start: int,
+        show: Callable[[str, Heard], None],
+        prepare: Callable[[str], Prepare],
+    ) -> None:
+        """``every_ms``: between looks, 0 for none. ``show``: told each longer text. ``prepare``: what to warm."""
+        self._models = models
+        self._every = every_ms * HEARD_RATE // 1000
+        self._next = start + self._every
+        self._last = start + LONGEST
+        self._show = show
+        self._prepare = prepare
+        self._text = StableText()
+        self._task: asyncio.Task[None] | None = None
+
+    def due(self, now: int) -> bool:
+        """Whether it is time for another look, at sample ``now``."""
+        idle = self._task is None or self._task.done()
+        return self._every > 0 and self._next <= now < self._last and idle
+
+    def look(self, audio: Samples, language: str | None, now: int, tasks: Tasks) -> None:
+        """Transcribe ``audio``, the turn so far."""
+        self._next = now + self._every
+        self._task = tasks.spawn(self._look(audio, language), "partial transcript")
+
+    def stop(self) -> None:
+        """Give up the look that is under way: something more urgent needs the models."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def add(self, heard: Heard, whole: bool) -> None:
+        """Show what ``heard`` adds."""
+        before = self._text.shown
+        if self._text.extend(heard.text, whole) != before:
+            self._show(self._text.shown, heard)
+
+    async def _look(self, audio: Samples, language: str | None) -> None:
+        try:
+            heard = await self._models.transcribe(audio, language, partial=True)
+            self.add(heard, whole=False)
+            if self._text.shown:
+                await self._models.prepare(self._prepare(self._text.shown))
+        except ModelsError as error:
+            log.debug("a partial transcript was not to be had: %s", error)  # the turn itself will tell the caller

@@ -1,0 +1,79 @@
+"""The few things said without a model: voiced once at the start and kept, for when the models are gone."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing
+
+import numpy as np
+
+from voxrtc.audio import SPOKEN_RATE, Samples
+from voxrtc.config import Settings
+from voxrtc.errors import ModelsError
+from voxrtc.models.verbs import Models
+from voxrtc.models.wire import Speak, unpack
+
+log = logging.getLogger(__name__)
+
+APOLOGY = {
+    "en": "Sorry, something went wrong. Please say that again.",
+    "es": "Perdón, algo salió mal. Por favor, repítalo.",
+    "fr": "Désolé, un problème est survenu. Pouvez-vous répéter?",
+    "de": "Entschuldigung, da ging etwas schief. Bitte sagen Sie das noch einmal.",
+    "it": "Scusi, qualcosa è andato storto. Può ripetere?",
+    "pt": "Desculpe, algo deu errado. Por favor, repita.",
+    "hi": "माफ़ कीजिए, कुछ गड़बड़ हो गई। कृपया फिर से कहिए।",
+    "ja": "すみません、問題が起きました。もう一度お願いします。",
+    "ko": "죄송합니다. 문제가 생겼습니다. 다시 말씀해 주세요.",
+    "zh": "抱歉，出了点问题。请再说一遍。",
+    "ms": "Maaf, ada masalah. Sila ulang sekali lagi.",
+}
+"""Language to what is said when a reply fails."""
+
+
+class Phrases:
+    """Samples (n,) at 24 kHz of each phrase, for each language that could be voiced."""
+
+    def __init__(self, apologies: dict[str, Samples] | None = None) -> None:
+        self._apologies = apologies or {}
+        self._tones = two_tones()
+
+    @classmethod
+    async def render(cls, models: Models, settings: Settings) -> Phrases:
+        """Voice the phrases in every language that the configured voice speaks. What cannot be voiced is a tone."""
+        ready = models.ready
+        voice = settings.tts.voice
+        speaks = ready.voices.get(voice, []) if ready is not None else []
+        apologies: dict[str, Samples] = {}
+        for language, text in APOLOGY.items():
+            if language not in speaks:
+                continue
+            try:
+                apologies[language] = await _voice(models, Speak(text, voice, language, settings.tts.speed))
+            except ModelsError as error:
+                log.warning("no spoken apology in %s, a tone instead: %s", language, error)
+        return cls({language: samples for language, samples in apologies.items() if samples.size})
+
+    def apology(self, language: str) -> Samples:
+        """What to say when a reply failed; two soft tones where there are no words in ``language``."""
+        return self._apologies.get("en" if language == "auto" else language, self._tones)
+
+
+async def _voice(models: Models, ask: Speak) -> Samples:
+    parts: list[Samples] = []
+    async with aclosing(models.speak(ask)) as stream:
+        async for speech in stream:
+            parts.append(unpack(speech.samples))  # noqa: PERF401 - aclosing has to outlive the comprehension
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def two_tones() -> Samples:
+    """Two soft falling tones, 0.5 s: "that did not work" without words."""
+    tones = [_tone(hz) for hz in (523.25, 392.0)]  # C5, G4
+    return np.concatenate([tones[0], np.zeros(SPOKEN_RATE // 20, np.float32), tones[1]])
+
+
+def _tone(hz: float, seconds: float = 0.22, level: float = 0.12) -> Samples:
+    t = np.arange(int(seconds * SPOKEN_RATE)) / SPOKEN_RATE
+    envelope = np.sin(np.pi * t / seconds) ** 2  # no click at either end
+    return (level * envelope * np.sin(2 * np.pi * hz * t)).astype(np.float32)

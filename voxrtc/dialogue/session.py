@@ -1,0 +1,202 @@
+"""One conversation: the caller's sound comes in, turns are made of it, the assistant answers them.
+
+The session conducts: it holds the two sides together, outlives the peers they talk over, and ends it all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from voxrtc.audio import HEARD_RATE, AudioIn, AudioOut
+from voxrtc.config import Settings
+from voxrtc.dialogue.announce import Announcer, CallClock
+from voxrtc.dialogue.assistant import Assistant
+from voxrtc.dialogue.caller import Caller
+from voxrtc.dialogue.floor import Interruptions
+from voxrtc.dialogue.memory import Memory
+from voxrtc.dialogue.phrases import Phrases
+from voxrtc.dialogue.tasks import Tasks
+from voxrtc.dialogue.turns import Turn
+from voxrtc.endpointing.detector import TurnDetector
+from voxrtc.events import CallEnded, CallStarted, Event, Notice
+from voxrtc.languages import NAMES
+from voxrtc.models.verbs import Models
+from voxrtc.models.wire import Heard
+
+LONGEST_TEXT = 4_000
+"""Characters of one typed turn."""
+
+
+class Session:
+    """A conversation that outlives its peers: ``run`` it with each peer's ears and mouth in turn.
+
+    ``phrases``: what is said when the models fail. ``memory``: of an earlier conversation, to go on with.
+    """
+
+    def __init__(
+        self,
+        call: str,
+        settings: Settings,
+        models: Models,
+        detector: TurnDetector,
+        emit: Callable[[Event], None],
+        phrases: Phrases,
+        memory: Memory | None = None,
+    ) -> None:
+        self._settings = settings
+        self._models = models
+        self._clock = CallClock()
+        announcer = Announcer(call, self._clock, emit)
+        self._say = announcer.say
+        self._tasks = Tasks(self._fault)
+        memory = memory or Memory(settings.dialogue.memory_turns)
+        self._assistant = Assistant(
+            call, settings, models, phrases, self._clock, announcer, self._tasks, memory, self._overheard
+        )
+        self._caller = Caller(settings, models, detector, self._assistant, self._clock, announcer, self._tasks)
+        self._active_at = 0
+        self._listening: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._ran = False
+
+    # -- its life ---------------------------------------------------------------------------------------------
+
+    async def run(self, ears: AudioIn, mouth: AudioOut) -> None:
+        """Hold the conversation until ``ears`` end or the session does (then ``closed``). After ears ended it may be
+        run again with another pair: memory and clock go on, and so does a reply that was not heard to its end.
+        Returns at once where it is closed already; raises RuntimeError while it runs with another pair."""
+        if self.closed:
+            return
+        if self._listening is not None:
+            raise RuntimeError("this session runs with another pair of ears and mouth")
+        self._clock.join()
+        self._announce_call()
+        self._assistant.attach(mouth)
+        if not self._ran and self._settings.dialogue.greeting:
+            self._assistant.greet(self._settings.dialogue.greeting)
+        self._ran = True
+        self._active_at = self._clock.now
+        self._listening = self._tasks.spawn(self._listen(ears), "listening")
+        try:
+            await asyncio.wait({self._listening})
+        finally:
+            self._listening.cancel()
+            self._listening = None
+            self._assistant.detach()
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def close(self, reason: str, detail: str = "") -> None:
+        """End the conversation: cancels and awaits all there is of it, then emits CallEnded. Idempotent."""
+        self._end(reason, detail)
+        assert self._closing is not None
+        await asyncio.shield(self._closing)
+
+    @property
+    def closed(self) -> bool:
+        """True once it ends or has ended; it cannot be run any more."""
+        return self._closing is not None
+
+    @property
+    def memory(self) -> Memory:
+        """What is remembered of the conversation."""
+        return self._assistant.memory
+
+    def _end(self, reason: str, detail: str = "") -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(reason, detail), name="closing a session")
+
+    async def _close(self, reason: str, detail: str) -> None:
+        self._assistant.close()
+        await self._tasks.close()
+        self._say(CallEnded, reason=reason, detail=detail)
+
+    def _fault(self, task: str) -> None:
+        self._end("error", f"An error in the server ended the call (in its task '{task}'); please call again.")
+
+    def _announce_call(self) -> None:
+        ready = self._models.ready
+        tongue = self._assistant.tongue
+        self._say(
+            CallStarted,
+            hears=ready.hears if ready else "",
+            thinks=ready.thinks if ready else "",
+            speaks=ready.speaks if ready else "",
+            language=tongue.language,
+            voice=tongue.voice,
+            interruptions=self._caller.floor.mode,
+            resumed=self._ran,
+        )
+
+    # -- what may be asked of it ------------------------------------------------------------------------------
+
+    async def submit_text(self, text: str) -> None:
+        """Take ``text`` as a turn. It stops the reply that is being given."""
+        text = text.strip()
+        if self.closed:
+            return
+        if not text or len(text) > LONGEST_TEXT:
+            self._say(Notice, code="bad_text", message=f"A text has 1 to {LONGEST_TEXT} characters.")
+            return
+        self._caller.type(text)
+        self._active_at = self._clock.now
+
+    def interrupt(self) -> None:
+        """Stop the reply now."""
+        self._assistant.interrupt(0.0)
+
+    def configure(
+        self, *, language: str | None = None, voice: str | None = None, interruptions: Interruptions | None = None
+    ) -> None:
+        """Change settings of this call, from the next turn on. What cannot be is answered by a Notice."""
+        if self.closed:
+            return
+        tongue = self._assistant.tongue
+        ready = self._models.ready
+        if language is not None and language != "auto" and language not in NAMES:
+            self._say(Notice, code="bad_config", message=f"No language '{language}'; there are {', '.join(NAMES)}.")
+        elif language is not None:
+            tongue.language = language
+        if voice is not None and ready is not None and voice not in ready.voices:
+            there = ", ".join(ready.voices)
+            self._say(Notice, code="bad_config", message=f"No voice '{voice}'; there are {there}.")
+        elif voice is not None:
+            tongue.voice = voice
+        if interruptions is None:
+            return
+        if interruptions not in ("on", "off", "push-to-talk"):
+            self._say(Notice, code="bad_config", message="Interruptions are on, off or push-to-talk.")
+        elif interruptions != self._caller.floor.mode:
+            self._caller.forget()
+            self._caller.floor.mode = interruptions
+
+    def push_to_talk(self, pressed: bool) -> None:
+        """The button went down (a turn begins, a reply stops) or up (the turn is over)."""
+        if self.closed or pressed == self._caller.floor.pressed:
+            return
+        if self._caller.floor.mode != "push-to-talk":
+            self._say(Notice, code="not_push_to_talk", message="Switch push-to-talk on before its button is used.")
+        elif pressed:
+            self._caller.press()
+        else:
+            self._caller.release()
+
+    # -- listening --------------------------------------------------------------------------------------------
+
+    async def _listen(self, ears: AudioIn) -> None:
+        async for block in ears:
+            self._caller.hear(self._clock.tick(block))
+            self._idle()
+        self._caller.left()
+
+    def _idle(self) -> None:
+        """Hang up on a silence of both sides."""
+        now = self._clock.now
+        if self._caller.turn is not None or self._assistant.reply is not None:
+            self._active_at = now
+        elif now - self._active_at > self._settings.dialogue.idle_hangup_s * HEARD_RATE:
+            self._end("expired", f"Nobody said anything for {self._settings.dialogue.idle_hangup_s:g} seconds.")
+
+    def _overheard(self, turn: Turn, heard: Heard) -> None:
+        self._caller.overheard(turn, heard)

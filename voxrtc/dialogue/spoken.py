@@ -1,0 +1,130 @@
+"""A clause on its way to the ear: its text, its samples as they are made, and how far it was heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Generic, TypeVar
+
+from voxrtc.audio import Mark, Samples
+from voxrtc.models.wire import Speech, unpack
+
+T = TypeVar("T")
+
+
+class Growing(Generic[T]):
+    """A list that one task appends to while others follow it to its end. As long as one reply, no longer."""
+
+    def __init__(self) -> None:
+        self.items: list[T] = []
+        self.closed = False
+        self._error: BaseException | None = None
+        self._more = asyncio.Event()
+
+    def append(self, item: T) -> None:
+        self.items.append(item)
+        self._signal()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Nothing comes any more; who follows gets ``error`` raised, if there is one, after the last item."""
+        self.closed = True
+        self._error = error
+        self._signal()
+
+    async def follow(self, start: int = 0) -> AsyncGenerator[T, None]:
+        """The items from ``start`` on, those there are and those to come."""
+        at = start
+        while True:
+            if at < len(self.items):
+                yield self.items[at]
+                at += 1
+            elif self.closed:
+                if self._error is not None:
+                    raise self._error
+                return
+            else:
+                await self._more.wait()
+
+    def _signal(self) -> None:
+        self._more.set()
+        self._more = asyncio.Event()
+
+
+class SpokenClause:
+    """One clause of a reply. ``start``: where its text begins in the text of the reply, in characters."""
+
+    def __init__(self, index: int, start: int, text: str) -> None:
+        self.index = index
+        self.start = start
+        self.text = text
+        self.speech: Growing[tuple[Samples, int, int]] = Growing()
+        """Samples at 24 kHz, and the span of ``text`` that they say."""
+        self.mark = Mark()
+        self.begun = asyncio.Event()
+        """Set once its first sample was heard, or it turned out to have none."""
+        self.poured = asyncio.Event()
+        """Set once all its samples are in the mouth."""
+        self._heard_before = 0  # samples, in mouths that are gone
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+    @property
+    def heard(self) -> int:
+        """Samples."""
+        return self._heard_before + self.mark.heard
+
+    @property
+    def all_heard(self) -> bool:
+        return self.speech.closed and self.heard >= sum(samples.size for samples, _, _ in self.speech.items)
+
+    def add(self, speech: Speech) -> None:
+        """Append the voice's next samples. Their span counts in the text as the voice got it: stripped."""
+        lead = len(self.text) - len(self.text.lstrip())
+        self.speech.append((unpack(speech.samples), lead + speech.start, lead + speech.end))
+
+    def rewind(self) -> None:
+        """What was queued and not heard is to be poured again, into another mouth."""
+        self._heard_before += self.mark.heard
+        self.mark = Mark()
+        self.poured.clear()
+
+    async def unheard(self) -> AsyncGenerator[Samples, None]:
+        """Its samples, from where ``rewind`` found it, as they are made."""
+        skip = self._heard_before
+        async for samples, _, _ in self.speech.follow():
+            if skip < samples.size:
+                yield samples[skip:]
+            skip = max(0, skip - samples.size)
+
+    def heard_chars(self) -> int:
+        """How many characters of ``text`` were heard: exact at the voice's own spans, proportional inside them."""
+        left = self.heard
+        reached = 0
+        for samples, start, end in self.speech.items:
+            if left < samples.size:
+                return start + round((end - start) * left / samples.size) if left else reached
+            left -= samples.size
+            reached = end
+        return len(self.text) if self.speech.closed and self.speech.items else reached
+
+    def heard_text(self) -> str:
+        """``heard_chars`` of the text, to the nearest end of a word."""
+        return to_word(self.text, self.heard_chars())
+
+
+LONGEST_WORD = 30
+"""Characters. What is longer has no spaces between its words (Chinese, Japanese) and is cut where it is."""
+
+
+def to_word(text: str, chars: int) -> str:
+    """The first ``chars`` characters of ``text``, with the word they end in if at least half of it is among them."""
+    if chars >= len(text) or chars <= 0:
+        return text[: max(0, chars)]
+    start = text.rfind(" ", 0, chars) + 1
+    end = text.find(" ", chars)
+    end = len(text) if end < 0 else end
+    if end - start > LONGEST_WORD:
+        return text[:chars]
+    return text[:end] if 2 * (chars - start) >= end - start else text[:start].rstrip()
