@@ -2,8 +2,8 @@
 
 Packets drive it: what is in order is decoded and handed on as it comes. A timer does the rest: it gives holes up at
 their deadline, and while nothing comes at all (DTX, a replaced microphone, a stalled network) it lets silence flow in
-real time, because endpointing counts it. Silence put in for packets that were only delayed is made good by leaving out
-as much of a later gap, so the clock does not run ahead for good.
+real time, because endpointing counts it. If the packets were only delayed, all of them are still heard: the clock is
+then ahead of real time by the silence that was put in, but never behind it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,6 @@ class Inbound:
         self._decoder = opus.Decoder()
         self._ssrc: int | None = None
         self._cursor = 0  # RTP timestamp that follows what has been handed on
-        self._excess = 0  # samples of silence put in that turned out to be delay
         self._covered = 0.0  # loop time up to which there are samples
         self._position = 0
         self._parts: list[Samples] = []
@@ -115,13 +114,12 @@ class Inbound:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        due = self._covered + PATIENCE_S
         deadline = self.jitter.deadline
-        self._timer = self._loop.call_at(due if deadline is None else min(due, deadline), self._tick)
+        self._timer = self._loop.call_at(self._covered + PATIENCE_S if deadline is None else deadline, self._tick)
 
     def _tick(self) -> None:
-        now = self._loop.time()
         assert self._timer is not None
+        now = max(self._loop.time(), self._timer.when())  # a timer may come a clock tick early
         if now - self._timer.when() > STALL_S and not self._stalled:
             # It was the loop that slept, not the caller: the packets wait in the socket, let them in first.
             self._stalled = True
@@ -129,16 +127,20 @@ class Inbound:
             return
         self._stalled = False
         self._play(self.jitter.take(now), now)
-        owed = now - PATIENCE_S - self._covered
-        if self.jitter.deadline is None and owed > -RESOLUTION_S:
-            blocks = int((owed + RESOLUTION_S) * HEARD_RATE) // BLOCK + 1
-            if blocks > QUEUE:
-                self._covered += (blocks - QUEUE) * BLOCK / HEARD_RATE
-                blocks = QUEUE
-            self._silence(blocks * BLOCK)
-            self._covered += blocks * BLOCK / HEARD_RATE
-            self._cursor += blocks * BLOCK * _TICKS
+        if self.jitter.deadline is None:
+            self._fill(now)
         self._arm()
+
+    def _fill(self, now: float) -> None:
+        """Silence for the time in which nothing came, in whole blocks."""
+        owed = now - PATIENCE_S - self._covered + RESOLUTION_S
+        if owed < 0:
+            return
+        blocks = int(owed * HEARD_RATE) // BLOCK + 1
+        self._covered += blocks * BLOCK / HEARD_RATE
+        blocks = min(blocks, QUEUE)
+        self._silence(blocks * BLOCK)
+        self._cursor += blocks * BLOCK * _TICKS
 
     # -- packets to samples ------------------------------------------------------------------------------
 
@@ -161,14 +163,8 @@ class Inbound:
             self._cursor = packet.timestamp
         gap = _signed32(packet.timestamp - self._cursor) // _TICKS
         self._cursor = packet.timestamp
-        if abs(gap) > MAX_GAP_S * HEARD_RATE:
+        if not 0 < gap <= MAX_GAP_S * HEARD_RATE:
             return
-        if gap < 0:
-            self._excess -= gap
-            return
-        repaid = min(gap, self._excess)
-        self._excess -= repaid
-        gap -= repaid
         if lost:
             self._conceal(gap, packet.payload)
         else:
@@ -192,7 +188,7 @@ class Inbound:
         made_up = min(gap - restored, CONCEAL_MS * HEARD_RATE // 1000)
         if made_up:
             self._emit(self._decoder.conceal(made_up), made_up=True)
-        self._silence(gap - restored - made_up)
+        self._silence(gap - restored - made_up, made_up=True)
         if restored:
             self.recovered += 1
             self._emit(self._decoder.decode_before(follower, restored))
@@ -206,9 +202,9 @@ class Inbound:
 
     # -- samples to blocks -------------------------------------------------------------------------------
 
-    def _silence(self, samples: int) -> None:
+    def _silence(self, samples: int, *, made_up: bool = False) -> None:
         if samples > 0:
-            self._emit(np.zeros(samples, dtype=np.float32))
+            self._emit(np.zeros(samples, dtype=np.float32), made_up=made_up)
 
     def _emit(self, samples: Samples, *, made_up: bool = False) -> None:
         self._parts.append(samples)

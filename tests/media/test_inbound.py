@@ -1,0 +1,250 @@
+"""Real Opus packets through the caller's side of a call, in virtual time: loss, reordering, DTX, stalls."""
+
+import asyncio
+import random
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from opuslib_next import APPLICATION_AUDIO
+from opuslib_next import Encoder as LibEncoder
+
+from tests.media.callers import clip, likeness
+from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Block, Samples, resample
+from voxrtc.bench.virtual import in_virtual_time
+from voxrtc.media.inbound import PATIENCE_S, QUEUE, Inbound
+from voxrtc.media.jitter import Packet
+from voxrtc.media.opus import SILENCE, Encoder
+
+SPEECH = clip("jfk")[: 6 * HEARD_RATE]
+STEP = 0.02
+
+
+def encoded(samples: Samples, *, loss: int = 0, first: int = 1_000, ssrc: int = 7) -> list[Packet]:
+    """``samples`` at 16 kHz as a sender's RTP packets; the timestamp wraps on the way."""
+    encoder = Encoder()
+    encoder.expect_loss(loss)
+    spoken = resample(samples, HEARD_RATE, SPOKEN_RATE)
+    spoken = spoken[: spoken.size // SPOKEN_BLOCK * SPOKEN_BLOCK].reshape(-1, SPOKEN_BLOCK)
+    return [
+        Packet((first + n) & 0xFFFF, (2**32 - 48_000 + 960 * n) & 0xFFFFFFFF, ssrc, encoder.encode(block))
+        for n, block in enumerate(spoken)
+    ]
+
+
+def in_step(packets: list[Packet], start: float = 0.0) -> list[tuple[float, Packet]]:
+    return [(start + n * STEP, packet) for n, packet in enumerate(packets)]
+
+
+async def deliver(inbound: Inbound, arrivals: Iterable[tuple[float, Packet]]) -> None:
+    """Every packet at its time (virtual seconds from now)."""
+    now = asyncio.get_running_loop().time
+    began = now()
+    for at, packet in sorted(arrivals, key=lambda arrival: arrival[0]):
+        await asyncio.sleep(began + at - now())
+        inbound.receive(packet)
+
+
+async def hear(inbound: Inbound, arrivals: Iterable[tuple[float, Packet]], after: float = 0.0) -> list[Block]:
+    """All blocks of a call in which ``arrivals`` come, and that ends ``after`` seconds later."""
+    blocks: list[Block] = []
+
+    async def listen() -> None:
+        blocks.extend([block async for block in inbound])
+
+    listening = asyncio.create_task(listen())
+    inbound.start()
+    await deliver(inbound, arrivals)
+    await asyncio.sleep(after)
+    inbound.close()
+    await listening
+    assert [block.position for block in blocks] == [n * BLOCK for n in range(len(blocks))]
+    assert all(block.samples.shape == (BLOCK,) and block.samples.dtype == np.float32 for block in blocks)
+    return blocks
+
+
+def sound(blocks: list[Block]) -> Samples:
+    return np.concatenate([block.samples for block in blocks])
+
+
+@in_virtual_time
+async def test_a_clean_line_gives_every_sample_and_no_more() -> None:
+    packets = encoded(SPEECH)
+    inbound = Inbound(40, 200)
+    blocks = await hear(inbound, in_step(packets))
+    assert len(blocks) == len(packets)
+    assert likeness(sound(blocks), SPEECH) > 0.97
+    assert inbound.concealed == inbound.dropped == inbound.broken == 0
+
+
+@in_virtual_time
+async def test_a_packet_in_order_is_handed_on_in_the_same_moment() -> None:
+    inbound, now = Inbound(40, 200), asyncio.get_running_loop().time
+    lags: list[float] = []
+
+    async def listen() -> None:
+        lags.extend([now() - began - block.position / HEARD_RATE async for block in inbound])
+
+    listening = asyncio.create_task(listen())
+    began = now()
+    await deliver(inbound, in_step(encoded(SPEECH[:HEARD_RATE])))
+    await asyncio.sleep(0)
+    inbound.close()
+    await listening
+    assert len(lags) == 50
+    assert max(lags) < 0.001
+
+
+@pytest.mark.parametrize("loss", [0.05, 0.2])
+@pytest.mark.parametrize("fec", [False, True])
+@in_virtual_time
+async def test_lost_packets_leave_the_clock_exact(loss: float, fec: bool) -> None:
+    packets = encoded(SPEECH, loss=20 if fec else 0)
+    dice = random.Random(3)
+    lost = {n for n in range(1, len(packets) - 1) if dice.random() < loss}
+    inbound = Inbound(40, 200)
+    blocks = await hear(inbound, [one for n, one in enumerate(in_step(packets)) if n not in lost])
+    assert len(blocks) == len(packets)
+    assert inbound.jitter.lost == len(lost)
+    assert inbound.concealed + inbound.recovered == len(lost)
+    assert (inbound.recovered > 0) == fec
+    assert {block.position // BLOCK for block in blocks if block.concealed} <= lost
+    assert likeness(sound(blocks), SPEECH) > (0.9 if loss < 0.1 else 0.7)
+
+
+@in_virtual_time
+async def test_jitter_reordering_and_duplicates_cost_nothing_once_known() -> None:
+    packets = encoded(SPEECH)
+    dice = random.Random(5)
+    arrivals = [(at + dice.uniform(0, 0.03), packet) for at, packet in in_step(packets)]
+    arrivals += [(at + 0.01, packet) for at, packet in arrivals[::7]]
+    inbound = Inbound(40, 200)
+    blocks = await hear(inbound, arrivals)
+    assert len(blocks) == len(packets)
+    assert inbound.concealed == inbound.jitter.lost == inbound.jitter.late == 0
+    assert inbound.jitter.duplicates == len(packets[::7])
+    assert likeness(sound(blocks), SPEECH) > 0.97
+
+
+@in_virtual_time
+async def test_dtx_gives_silence_in_real_time_and_the_clock_of_the_sender() -> None:
+    speech, packets = SPEECH[:HEARD_RATE], encoded(SPEECH)
+    pause = 100  # packets not sent while the sequence goes on: 2 s
+    said, later = packets[:50], packets[50:100]
+    later = [p._replace(timestamp=(p.timestamp + pause * 960) & 0xFFFFFFFF) for p in later]
+    inbound = Inbound(40, 200)
+    heard_in_pause = 0
+
+    async def look() -> None:
+        nonlocal heard_in_pause
+        await asyncio.sleep(2.5)
+        heard_in_pause = inbound._position
+
+    looking = asyncio.create_task(look())
+    blocks = await hear(inbound, in_step(said) + in_step(later, start=3.0))
+    await looking
+    assert heard_in_pause == pytest.approx(2.5 * HEARD_RATE, abs=(PATIENCE_S + 2 * STEP) * HEARD_RATE)
+    assert len(blocks) == 50 + pause + 50
+    assert not any(block.concealed for block in blocks)
+    assert np.abs(sound(blocks[51 : 50 + pause])).max() == 0
+    assert likeness(sound(blocks[:50]), speech) > 0.97
+
+
+@in_virtual_time
+async def test_a_caller_who_sends_nothing_is_heard_as_silence() -> None:
+    blocks = await hear(Inbound(40, 200), [], after=3.0)
+    assert len(blocks) == pytest.approx(3.0 / STEP, abs=PATIENCE_S / STEP + 1)
+    assert np.abs(sound(blocks)).max() == 0
+
+
+@in_virtual_time
+async def test_packets_that_were_only_delayed_are_all_heard() -> None:
+    packets = encoded(SPEECH)
+    arrivals = in_step(packets)
+    arrivals = [(max(at, 1.5) if 0.5 <= at < 1.5 else at, packet) for at, packet in arrivals]  # 1 s in one burst
+    dtx = 100  # packets not sent, 2 s
+    last = packets[-1]
+    again = [
+        p._replace(sequence=last.sequence + n, timestamp=(last.timestamp + 960 * (dtx + n)) & 0xFFFFFFFF)
+        for n, p in enumerate(packets[:50], 1)
+    ]
+    inbound = Inbound(40, 200)
+    blocks = await hear(inbound, arrivals + in_step(again, start=8.0))
+    assert inbound.concealed == 0
+    spoken = np.concatenate([block.samples for block in blocks if np.abs(block.samples).max() > 0])
+    assert likeness(spoken[: SPEECH.size], SPEECH) > 0.95
+    waited = (1.0 - PATIENCE_S) / STEP  # with silence, for the second that came in a burst
+    assert len(blocks) == pytest.approx(len(packets) + waited + dtx + len(again), abs=2)
+
+
+@in_virtual_time
+async def test_a_loop_that_was_held_up_does_not_put_in_silence() -> None:
+    packets = encoded(SPEECH[: 2 * HEARD_RATE])
+    inbound = Inbound(40, 200)
+    loop = asyncio.get_running_loop()
+    listening = asyncio.create_task(hear(inbound, in_step(packets[:50]), after=0.021))
+    await asyncio.sleep(0.999)
+    loop._jumping.now += 0.8  # type: ignore[attr-defined]  # a long computation
+    for packet in packets[50:90]:
+        loop.call_soon(inbound.receive, packet)
+    blocks = await listening
+    assert len(blocks) == 90
+    assert likeness(sound(blocks), SPEECH[: 90 * BLOCK]) > 0.97
+
+
+@in_virtual_time
+async def test_every_packet_length_becomes_blocks_of_20_ms() -> None:
+    spoken = resample(SPEECH, HEARD_RATE, SPOKEN_RATE)
+    encoder, arrivals, at, timestamp, sequence = LibEncoder(SPOKEN_RATE, 1, APPLICATION_AUDIO), [], 0, 0, 0
+    for us in [2_500, 5_000, 10_000, 20_000, 40_000, 60_000] * 20:
+        size = SPOKEN_RATE * us // 1_000_000
+        if at + size > spoken.size:
+            break
+        payload = encoder.encode_float(spoken[at : at + size].tobytes(), size)
+        arrivals.append((at / SPOKEN_RATE, Packet(sequence, timestamp, 1, payload)))
+        at, timestamp, sequence = at + size, timestamp + size * 2, sequence + 1
+    blocks = await hear(Inbound(40, 200), arrivals)
+    assert len(blocks) == at * HEARD_RATE // SPOKEN_RATE // BLOCK
+    assert likeness(sound(blocks), SPEECH[: len(blocks) * BLOCK]) > 0.95
+
+
+@in_virtual_time
+async def test_another_source_goes_on_where_the_first_ended() -> None:
+    first, second = encoded(SPEECH[: 2 * HEARD_RATE]), encoded(SPEECH[2 * HEARD_RATE :], first=9, ssrc=8)
+    inbound = Inbound(40, 200)
+    blocks = await hear(inbound, in_step(first) + in_step(second, start=2.0))
+    assert len(blocks) == len(first) + len(second)
+    assert likeness(sound(blocks), SPEECH) > 0.95
+
+
+@in_virtual_time
+async def test_a_packet_that_is_no_opus_is_concealed_and_counted() -> None:
+    packets = encoded(SPEECH[:HEARD_RATE])
+    packets[20] = packets[20]._replace(payload=b"\xff\xff\xff")
+    packets[30] = packets[30]._replace(payload=b"")
+    inbound = Inbound(40, 200)
+    blocks = await hear(inbound, in_step(packets))
+    assert inbound.broken == 1
+    assert blocks[20].concealed
+    assert len(blocks) == len(packets)
+
+
+@in_virtual_time
+async def test_a_consumer_that_lags_loses_the_oldest_and_the_positions_say_so() -> None:
+    inbound = Inbound(40, 200)
+    packets = [Packet(n, n * 960, 1, SILENCE) for n in range(QUEUE + 60)]
+    await deliver(inbound, in_step(packets))
+    inbound.close()
+    blocks = [block async for block in inbound]
+    assert len(blocks) == QUEUE
+    assert inbound.dropped == 60
+    assert blocks[0].position == 60 * BLOCK
+
+
+@in_virtual_time
+async def test_iteration_ends_with_the_peer_and_packets_after_it_are_ignored() -> None:
+    inbound = Inbound(40, 200)
+    listening = asyncio.create_task(hear(inbound, in_step(encoded(SPEECH[:HEARD_RATE]))))
+    assert len(await listening) == 50
+    inbound.receive(Packet(9, 9, 9, SILENCE))
+    assert [block async for block in inbound] == []
