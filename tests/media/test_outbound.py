@@ -1,0 +1,216 @@
+"""The assistant's side of a call, in virtual time: what leaves, when, and what was heard."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from aiortc.mediastreams import MediaStreamError
+
+from tests.media.callers import clip, likeness
+from voxrtc.audio import HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Mark, Samples, resample
+from voxrtc.bench.virtual import in_virtual_time
+from voxrtc.config import Media
+from voxrtc.media.opus import SILENCE, Decoder
+from voxrtc.media.outbound import PACKET_TICKS, STALL_S, TAIL, Outbound
+
+SPEECH = resample(clip("jfk")[: 2 * HEARD_RATE], HEARD_RATE, SPOKEN_RATE)
+STEP = 0.02
+
+
+def tone(blocks: float) -> Samples:
+    return (0.5 * np.sin(2 * np.pi * 300 * np.arange(int(blocks * SPOKEN_BLOCK)) / SPOKEN_RATE)).astype(np.float32)
+
+
+class Line:
+    """Pulls packets as aiortc's sender does, and notes when each left."""
+
+    def __init__(self, media: Media | None = None) -> None:
+        self.errors: list[str] = []
+        self.out = Outbound(media or Media(), self.errors.append)
+        self.sent: list[tuple[float, int, bytes]] = []
+        self.pulling = asyncio.create_task(self._pull())
+
+    async def _pull(self) -> None:
+        try:
+            while True:
+                packet = await self.out.recv()
+                self.sent.append((asyncio.get_running_loop().time(), packet.pts, bytes(packet)))
+        except MediaStreamError:
+            return
+
+    def sound(self) -> Samples:
+        decoder = Decoder()
+        return np.concatenate([decoder.decode(payload) for _, _, payload in self.sent])
+
+    async def close(self) -> None:
+        self.out.stop()
+        await self.pulling
+
+
+@in_virtual_time
+async def test_a_packet_leaves_every_20_ms_and_silence_is_ready_made() -> None:
+    line = Line()
+    await asyncio.sleep(1.001)
+    await line.close()
+    assert [at for at, _, _ in line.sent] == pytest.approx([n * STEP for n in range(51)])
+    assert [pts for _, pts, _ in line.sent] == [n * PACKET_TICKS for n in range(51)]
+    assert {payload for _, _, payload in line.sent} == {SILENCE}
+
+
+@in_virtual_time
+async def test_speech_arrives_whole_and_is_counted_to_the_sample() -> None:
+    line, mark, began = Line(), Mark(), asyncio.get_running_loop().time()
+    await asyncio.sleep(0.1)
+    for at in range(0, SPEECH.size, 700):
+        await line.out.play(SPEECH[at : at + 700], mark)
+    assert mark.queued == SPEECH.size
+    assert mark.heard == 0
+    await line.out.drained()
+    ended = asyncio.get_running_loop().time()
+    assert mark.heard == mark.queued
+    assert mark.begun.is_set()
+    assert mark.begun_at == pytest.approx(began + 0.1, abs=STEP)
+    assert ended - mark.begun_at == pytest.approx(SPEECH.size / SPOKEN_RATE, abs=STEP)
+    await asyncio.sleep(0.5)
+    await line.close()
+    assert likeness(line.sound(), resample(SPEECH, SPOKEN_RATE, HEARD_RATE)) > 0.97
+    assert [payload for _, _, payload in line.sent][-5:] == [SILENCE] * 5
+
+
+@in_virtual_time
+async def test_marks_that_share_a_packet_each_get_their_own_samples() -> None:
+    line, first, second = Line(), Mark(), Mark()
+    await asyncio.sleep(0.001)
+    await line.out.play(tone(2.25), first)
+    await line.out.play(tone(1.5), second)
+    heard = []
+    for _ in range(4):
+        await asyncio.sleep(STEP)
+        heard.append((first.heard, second.heard))
+    await line.close()
+    assert heard == [(480, 0), (960, 0), (1080, 360), (1080, 720)]
+    assert first.begun_at is not None
+    assert second.begun_at == pytest.approx(first.begun_at + 2 * STEP)
+
+
+@in_virtual_time
+async def test_after_a_flush_one_packet_leaves_and_it_fades() -> None:
+    line, mark = Line(), Mark()
+    await line.out.play(tone(100), mark)
+    await asyncio.sleep(10 * STEP + 0.001)
+    before = mark.heard
+    line.out.flush()
+    await line.out.drained()
+    await asyncio.sleep(20 * STEP)
+    await line.close()
+    assert mark.heard == before + SPOKEN_BLOCK
+    voiced = [n for n, (_, _, payload) in enumerate(line.sent) if payload != SILENCE]
+    assert len(voiced) == before // SPOKEN_BLOCK + 1 + TAIL
+    sound = line.sound()
+    loudest = [float(np.abs(sound[n * 320 : (n + 1) * 320]).max()) for n in range(len(line.sent))]
+    last = before // SPOKEN_BLOCK
+    assert loudest[last] > 0.1
+    assert max(loudest[last + 2 :]) < 0.02
+    assert np.abs(np.diff(sound)).max() < 0.1  # no click: a 300 Hz tone at 0.5 moves by 0.06 a sample
+
+
+@in_virtual_time
+async def test_a_flush_before_anything_was_heard_sends_nothing() -> None:
+    line, mark = Line(), Mark()
+    await asyncio.sleep(0.001)
+    await line.out.play(tone(10), mark)
+    line.out.flush()
+    await asyncio.sleep(1)
+    await line.close()
+    assert mark.heard == 0
+    assert not mark.begun.is_set()
+    assert {payload for _, _, payload in line.sent} == {SILENCE}
+
+
+@in_virtual_time
+async def test_what_is_played_after_a_flush_is_heard() -> None:
+    line, old, new = Line(), Mark(), Mark()
+    await line.out.play(tone(50), old)
+    await asyncio.sleep(5 * STEP)
+    line.out.flush()
+    await line.out.play(tone(3), new)
+    await line.out.drained()
+    await line.close()
+    assert new.heard == 3 * SPOKEN_BLOCK
+    assert old.heard < 8 * SPOKEN_BLOCK
+
+
+@in_virtual_time
+async def test_play_waits_while_too_much_is_queued_and_a_flush_lets_go_of_it() -> None:
+    line, mark = Line(Media(play_ahead_s=1.0)), Mark()
+    await line.out.play(tone(60), mark)  # 1.2 s: more than the bound, but nothing was queued
+    waiting = asyncio.create_task(line.out.play(tone(10), mark))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await asyncio.sleep(0.15)
+    assert waiting.done()
+    assert mark.queued == 70 * SPOKEN_BLOCK
+    await line.out.play(tone(1), late := Mark())
+    dropped = asyncio.create_task(line.out.play(tone(1), late))
+    await asyncio.sleep(0)
+    line.out.flush()
+    await dropped
+    await line.out.drained()
+    await line.close()
+    assert late.heard == 0
+
+
+@in_virtual_time
+async def test_late_wake_ups_do_not_drift_and_a_stall_does_not_burst() -> None:
+    line, loop = Line(), asyncio.get_running_loop()
+    await asyncio.sleep(0.101)
+    loop._jumping.now += 0.05  # type: ignore[attr-defined]  # a short hold-up is made good
+    await asyncio.sleep(0.2)
+    assert len(line.sent) == int(loop.time() / STEP) + 1
+    before = len(line.sent)
+    loop._jumping.now += 2.0  # type: ignore[attr-defined]
+    await asyncio.sleep(0.001)
+    assert len(line.sent) - before <= STALL_S / STEP + 1
+    await asyncio.sleep(0.5)
+    await line.close()
+    for at, pts, _ in line.sent[-10:]:
+        assert pts / 48_000 == pytest.approx(at, abs=STEP)
+
+
+@in_virtual_time
+async def test_an_error_ends_the_track_and_says_why() -> None:
+    line, mark = Line(), Mark()
+    await line.out.play(tone(1), mark)
+
+    def broken(_: Samples) -> bytes:
+        raise RuntimeError("no more codec")
+
+    line.out._encoder.encode = broken  # type: ignore[method-assign]
+    await line.pulling
+    assert line.errors == ["The assistant's audio stopped: no more codec"]
+    assert line.out.readyState == "ended"
+    await line.out.drained()
+
+
+@in_virtual_time
+async def test_nobody_waits_on_a_peer_that_is_gone() -> None:
+    line, mark = Line(Media(play_ahead_s=1.0)), Mark()
+    await line.out.play(tone(500), mark)
+    waiting = [asyncio.create_task(line.out.play(tone(1), mark)), asyncio.create_task(line.out.drained())]
+    await asyncio.sleep(0)
+    await line.close()
+    await asyncio.gather(*waiting)
+    await line.out.play(tone(1), mark)
+    await line.out.drained()
+    assert mark.queued == 500 * SPOKEN_BLOCK
+
+
+@in_virtual_time
+async def test_senseless_samples_are_made_harmless() -> None:
+    line, mark = Line(), Mark()
+    await line.out.play(np.array([np.nan, np.inf, -np.inf, 9.0] * 480, np.float32), mark)
+    await line.out.drained()
+    await line.close()
+    assert line.errors == []
+    assert mark.heard == 1920
+    assert np.isfinite(line.sound()).all()
