@@ -5,10 +5,14 @@ import contextlib
 import logging
 import os
 import signal
+import stat
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+import uvloop
 
 from voxrtc.config import Settings
 from voxrtc.errors import HostLost, ModelsError
@@ -241,6 +245,52 @@ async def test_close_ends_the_host_and_every_stream(scripted):
         await said(client, "hello")
     assert client.ready is None
     await client.close()
+
+
+async def test_close_while_the_models_load(scripted):
+    client = scripted("fetching")
+    begun = asyncio.Event()
+    starting = asyncio.create_task(client.start(lambda what, fraction: begun.set()))
+    await begun.wait()
+    await client.close()
+    with pytest.raises(ModelsError, match="shut down"):
+        await starting
+
+
+async def test_lives_and_deaths_leave_nothing_behind(scripted, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    tasks, descriptors = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+    client = scripted()
+    await client.start()
+    for _ in range(3):
+        assert stat.S_IMODE(next(tmp_path.glob("voxrtc-*")).stat().st_mode) == 0o700
+        with pytest.raises(HostLost):
+            await said(client, "die")
+        assert await said(client, "count 1") == "0 "
+    await client.close()
+    assert not list(tmp_path.iterdir())
+    assert len(asyncio.all_tasks()) == tasks
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_on_uvloop_too(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+
+    async def use() -> None:
+        command = [sys.executable, "-m", "voxrtc.models.host", "--profile-factory", "scripted:make"]
+        client = HostClient(Settings(), command)
+        await client.start()
+        with pytest.raises(HostLost):
+            await said(client, "die")
+        assert await said(client, "hello") == "hello?"
+        pid = client.pid
+        async with asyncio.timeout(4):  # it exits when asked to: the kill would come after 6 s
+            await client.close()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(use())
 
 
 async def test_not_started():

@@ -156,6 +156,16 @@ async def test_client_that_does_not_read_slows_its_own_work_only(spawn):
     assert psutil.Process(host.process.pid).memory_info().rss < 300e6
 
 
+async def test_client_that_only_asks_is_not_read_without_end(spawn):
+    host = await spawn(settings=Settings.model_validate({"models": {"max_waiting": 1}}))
+    _, deaf = await host.warm()
+    deaf.write(ask(1, "hold it") + b"".join(ask(n, "hello") for n in range(2, 100_000)))
+    messages, writer = await host.warm()
+    writer.write(ask(1, "hello"))
+    assert (await closing(messages, 1))[1].code == "busy"
+    assert psutil.Process(host.process.pid).memory_info().rss < 300e6
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [

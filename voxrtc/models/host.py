@@ -186,6 +186,7 @@ class Host:
                 self._ask(connection, message, group)
             elif isinstance(message, Cancel):
                 self._cancel(connection, message.id)
+            await connection.writer.drain()  # a client that only asks, and never reads, is not read either
 
     def _ask(self, connection: Connection, ask: Ask, group: asyncio.TaskGroup) -> None:
         if ask.id in connection.asks:
