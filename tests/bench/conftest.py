@@ -5,22 +5,13 @@ import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tone_server import Behaviour, ToneServer
+from tone_server import Behaviour, ToneServer, speech
 
-from voxrtc.audio import Samples, to_pcm16
-
-
-def speech(seconds: float = 0.8, after: float = 0.2) -> Samples:
-    """Something that is loud from its first sample on for ``seconds``, and then quiet."""
-    t = np.arange(round(16_000 * seconds)) / 16_000
-    loud = 0.2 * np.sin(2 * np.pi * 300 * t) * (0.7 + 0.3 * np.sin(2 * np.pi * 3 * t))
-    quiet = 0.0003 * np.random.default_rng(1).standard_normal(round(16_000 * after))
-    return np.concatenate([loud, quiet]).astype(np.float32)
+from voxrtc.audio import to_pcm16
 
 
 @pytest.fixture

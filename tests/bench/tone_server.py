@@ -35,13 +35,21 @@ def packets(level: float, seconds: float) -> list[bytes]:
     return [encoder.encode(pcm[i : i + 1_920], 960) for i in range(0, len(pcm), 1_920)][10:]
 
 
+def speech(seconds: float = 0.8, after: float = 0.2) -> np.ndarray:
+    """A clip (n,) at 16 kHz: loud from its first sample on for ``seconds``, and then quiet."""
+    t = np.arange(round(16_000 * seconds)) / 16_000
+    loud = 0.2 * np.sin(2 * np.pi * 300 * t) * (0.7 + 0.3 * np.sin(2 * np.pi * 3 * t))
+    quiet = 0.0003 * np.random.default_rng(1).standard_normal(round(16_000 * after))
+    return np.concatenate([loud, quiet]).astype(np.float32)
+
+
 @dataclass
 class Behaviour:
     """``ends``: the end of speech of each clip to come, in seconds from its first sample, over and over."""
 
     ends: tuple[float, ...] = (1.0,)
     delay_s: float = 0.5
-    tone_s: float = 0.4
+    tone_s: float = 0.3
     words: tuple[str, ...] = ("one two three",)
     answers: bool = True
     events: bool = True
@@ -95,7 +103,7 @@ class Line:
         self.mouth = Mouth(tone=packets(0.3, server.behaviour.tone_s))
         self.channel = None
         self.turn = 0
-        self.answered_at: list[float] = []
+        self.speech_ended: list[float] = []
         self._decoder = opuslib_next.Decoder(16_000, 1)
         self._first_stamp: int | None = None
         self._origin = float("inf")
@@ -129,12 +137,12 @@ class Line:
         end = began + how.ends[self.turn % len(how.ends)]
         words = how.words[self.turn % len(how.words)]
         self.turn += 1
+        self.speech_ended.append(end)
         self._deaf_until = end + how.delay_s
         if how.early_s is not None:
             self.mouth.wanted.append(began + how.early_s)
         if how.answers:
             self.mouth.wanted.append(end + how.delay_s)
-            self.answered_at.append(end + how.delay_s)
         task = asyncio.get_running_loop().create_task(self.say(began, end, words))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -36,11 +36,11 @@ class Server:
         self,
         environ: Mapping[str, str] | None = None,
         timeout_s: float = 300.0,
-        command: tuple[str, ...] = COMMAND,
+        command: tuple[str, ...] | None = None,
     ) -> None:
         self._environ = dict(environ or {})
         self._timeout_s = timeout_s
-        self._command = command
+        self._command = command or COMMAND
         self._process: asyncio.subprocess.Process | None = None
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __aexit__)
         self.url = ""
