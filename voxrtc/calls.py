@@ -66,6 +66,7 @@ class Call:
         self.id = secrets.token_urlsafe(9)
         self.resume = secrets.token_urlsafe(24)
         self.peer: Peer | None = None
+        self._talked = False
         self._resume_s = settings.dialogue.resume_s
         self._metrics = metrics
         self._inbox: asyncio.Queue[Peer | Ending] = asyncio.Queue(INBOX)
@@ -77,7 +78,7 @@ class Call:
         began = monotonic()
         now = await self._inbox.get()
         while isinstance(now, Peer):
-            now = await self._carry(now)
+            now = await self._carry_on(now)
         await session.close(now.reason, now.detail)
         while not self._inbox.empty():
             if isinstance(left := self._inbox.get_nowait(), Peer):
@@ -102,18 +103,28 @@ class Call:
         """Whether a peer carries the call, or is about to."""
         return self.peer is not None or not self._inbox.empty()
 
+    async def _carry_on(self, peer: Peer) -> Peer | Ending:
+        """As _carry; what nobody expected ends this call with a reason, and no other."""
+        try:
+            return await self._carry(peer)
+        except Exception:
+            logger.exception("call %s: broke", self.id)
+            return Ending("error", "Something broke in this call; the server's log says what.")
+
     async def _carry(self, peer: Peer) -> Peer | Ending:
         """Run the session on ``peer`` until it is gone; return what comes after it."""
         self.peer = peer
         peer.on_message = self._on_message
+        peer.on_bad_message = self._on_bad_message
         carrying = asyncio.create_task(self._converse(peer), name=f"call-{self.id}-peer")
         coming = asyncio.create_task(self._inbox.get(), name=f"call-{self.id}-inbox")
         try:
             await asyncio.wait({carrying, coming}, return_when=asyncio.FIRST_COMPLETED)
-            if coming.done():
-                return coming.result()
-            if (ending := carrying.result()) is not None:
-                return ending
+            following = coming.result() if coming.done() else carrying.result()
+            if isinstance(following, Ending):
+                await self._session.close(following.reason, following.detail)  # while the caller can still be told
+            if following is not None:
+                return following
             self.peer = None
             await peer.close()
             async with asyncio.timeout(self._resume_s):
@@ -121,26 +132,30 @@ class Call:
         except TimeoutError:
             return Ending("lost", "the caller did not come back")
         finally:
-            self.peer = None
             for task in (carrying, coming):
                 task.cancel()
             await asyncio.gather(carrying, coming, return_exceptions=True)
+            if self.peer is peer:
+                self.peer = None
             await peer.close()
 
     async def _converse(self, peer: Peer) -> Ending | None:
         """One peer's time: connect, talk, until it is gone. An Ending only where the call cannot go on."""
+        session = self._session
         try:
             await peer.connected()
-            async with asyncio.TaskGroup() as group:
-                beside = [group.create_task(self._report_stats(peer)), group.create_task(self._obey())]
-                await self._session.run(peer.ears, peer.mouth)
-                for task in beside:
-                    task.cancel()
         except VoxrtcError as error:
             logger.info("call %s: %s", self.id, error)
-        except Exception:
-            logger.exception("call %s: broke", self.id)
-            return Ending("error", "something broke in this call; the server's log says what")
+            return None if self._talked else Ending("lost", str(error))
+        self._talked = True
+        async with asyncio.TaskGroup() as group:
+            beside = [group.create_task(self._report_stats(peer)), group.create_task(self._obey())]
+            await session.run(peer.ears, peer.mouth)
+            for task in beside:
+                task.cancel()
+        if session.closed:
+            return Ending("hangup")
+        logger.info("call %s: its peer is gone (%s) %s", self.id, await peer.closed(), peer.detail)
         return None
 
     async def _report_stats(self, peer: Peer) -> None:
@@ -155,9 +170,12 @@ class Call:
         try:
             self._commands.put_nowait(parse(message))
         except ValueError as error:
-            self._notice("bad_message", f"A message was not understood: {error}.")
+            self._on_bad_message(str(error))
         except asyncio.QueueFull:
             self._notice("too_many_messages", "Messages come faster than they can be followed; one was dropped.")
+
+    def _on_bad_message(self, why: str) -> None:
+        self._notice("bad_message", f"A message was not understood: {why.rstrip('.')}.")
 
     def _notice(self, code: str, message: str) -> None:
         self.emit(Notice(call=self.id, at=self._session.position, time=time(), code=code, message=message))
@@ -172,15 +190,9 @@ class Call:
                 case PushToTalk(pressed=pressed):
                     self._session.push_to_talk(pressed)
                 case Configure(language=language, voice=voice, interruptions=interruptions):
-                    self._configure(language, voice, interruptions)
+                    self._session.configure(language=language, voice=voice, interruptions=interruptions)
                 case HangUp():
                     self.post(Ending("hangup"))
-
-    def _configure(self, language: str | None, voice: str | None, interruptions: str | None) -> None:
-        try:
-            self._session.configure(language=language, voice=voice, interruptions=interruptions)
-        except VoxrtcError as error:
-            self._notice("bad_setting", str(error))
 
 
 class Calls:
@@ -201,7 +213,7 @@ class Calls:
 
     async def warm(self) -> None:
         """Render the fixed phrases; call once, when the models are ready."""
-        await self._phrases.render(self._models, self._settings)
+        self._phrases = await Phrases.render(self._models, self._settings)
 
     @property
     def active(self) -> int:
