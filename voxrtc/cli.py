@@ -9,15 +9,19 @@ import logging
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from rich import progress as bar
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from voxrtc import __version__
 from voxrtc.config import Settings, load
 from voxrtc.errors import VoxrtcError
+
+if TYPE_CHECKING:
+    from voxrtc.models.store import Status
+    from voxrtc.server.serve import Running
 
 T = TypeVar("T")
 
@@ -51,7 +55,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def serve(options: argparse.Namespace) -> int:
     """Fetch what is missing, load the models, take calls until interrupted."""
-    from voxrtc.server.serve import Running
     from voxrtc.server.serve import serve as serve_until_stopped
 
     settings = _settings(options)
@@ -78,11 +81,17 @@ def _announce(url: str, ready: Any, settings: Settings) -> None:
 
 def call(options: argparse.Namespace) -> int:
     """Place one real WebRTC call that plays a file; print what was understood, answered, and how fast."""
-    from voxrtc.bench import place
+    from voxrtc import sources
+    from voxrtc.bench.place import place
+    from voxrtc.bench.show import Progress, show_call
 
-    report = run(place.call_file(options.url, options.audio, out=options.out))
+    samples = sources.read(options.audio)
+    with Progress(errors, f"calling {options.url}") as progress:
+        report = run(place(options.url, samples, name=options.audio.name, on_event=progress.on_event))
+    if options.out is not None:
+        report.save(options.out)
     _write_json(options.json, report.to_json())
-    place.show(report, console)
+    show_call(report, console)
     return 0 if report.answered else 1
 
 
@@ -95,7 +104,7 @@ def transcribe(options: argparse.Namespace) -> int:
     _pull(settings, [])
 
     async def work() -> Any:
-        samples = await sources.load(options.source, allow_paths=True)
+        samples = await sources.load(options.source, sources.Guard(allow_paths=True))
         host = HostClient(settings)
         with _bars() as bars:
             await host.start(_Reporter(bars))
@@ -121,15 +130,33 @@ def models(options: argparse.Namespace) -> int:
     if options.action == "pull":
         _pull(settings, options.names)
         return 0
-    rows = store.listing(cache, store.needed(settings), check=options.action == "verify")
+    needed = store.needed(settings)
+    rows = store.statuses(cache)
+    wrong = 0
+    if options.action == "verify":
+        with _bars() as bars:
+            rows, wrong = _verify([row for row in rows if row.state != "missing"], cache, bars)
     table = Table("model", "size", "licence", "state", "used", box=None, pad_edge=False)
     for row in rows:
-        used = "yes" if row.needed else ""
-        table.add_row(row.name, f"{row.bytes / 1e6:,.0f} MB", row.licence, row.state, used)
+        used = "yes" if row.model.name in needed else ""
+        table.add_row(row.model.name, f"{row.model.bytes / 1e6:,.0f} MB", row.model.licence, row.state, used)
     console.print(table)
     console.print(f"in {cache}", style="dim")
-    wrong = [row for row in rows if row.state == "wrong" or (row.needed and row.state in ("missing", "partial"))]
-    return 1 if options.action == "verify" and wrong else 0
+    return 1 if wrong else 0
+
+
+def _verify(rows: Sequence[Status], cache: Path, bars: bar.Progress) -> tuple[list[Status], int]:
+    """Hash everything that is here; what is wrong is told in red. The rows afterwards, and how many were wrong."""
+    from voxrtc.models import store
+
+    wrong = 0
+    for row in rows:
+        try:
+            store.verify(row.model.name, cache, _Reporter(bars))
+        except VoxrtcError as error:
+            errors.print(f"voxrtc: {error}", style="red", markup=False)
+            wrong += 1
+    return [store.status(row.model.name, cache) for row in rows], wrong
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -147,11 +174,14 @@ def doctor(options: argparse.Namespace) -> int:
 
 def bench_call(options: argparse.Namespace) -> int:
     """Measure real calls: each clip of a folder is one turn."""
-    from voxrtc.bench import call as measure
+    from voxrtc.bench.call import bench
+    from voxrtc.bench.show import Progress, show_bench
 
-    document = run(measure.bench(options.audio, options.calls, url=options.url, words=options.words))
+    how = {"rounds": options.rounds, "words": options.words}
+    with Progress(errors, "measuring calls") as progress:
+        document = run(bench(options.url, options.audio, options.calls, on_row=progress.on_row, **how))
     _write_json(options.json, document)
-    measure.show(document, console)
+    show_bench(document, console)
     return 0 if document["answered"] and not document["failed"] else 1
 
 
@@ -178,15 +208,15 @@ def _pull(settings: Settings, names: Sequence[str]) -> None:
             store.ensure(name, settings.models.cache_path, _Reporter(bars))
 
 
-def _bars() -> Progress:
-    columns = (TextColumn("{task.description:<42}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    return Progress(*columns, TimeElapsedColumn(), console=errors, transient=True)
+def _bars() -> bar.Progress:
+    columns = (bar.TextColumn("{task.description:<42}"), bar.BarColumn(), bar.TextColumn("{task.percentage:>3.0f} %"))
+    return bar.Progress(*columns, bar.TimeElapsedColumn(), console=errors, transient=True)
 
 
 class _Reporter:
     """models.profiles.Progress on a bar a task."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: bar.Progress) -> None:
         self._bars = bars
         self._tasks: dict[str, Any] = {}
 
@@ -194,6 +224,12 @@ class _Reporter:
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=1.0)
         self._bars.update(self._tasks[what], completed=fraction)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def _write_json(path: Path | None, document: dict[str, Any]) -> None:
@@ -230,7 +266,8 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="Measure; every published figure comes from here.")
     benches = bench.add_subparsers(required=True, metavar="WHAT")
     calls = command("call", bench_call, benches)
-    calls.add_argument("--calls", type=int, default=1, help="conversations at the same time (default 1)")
+    calls.add_argument("--calls", type=_positive, default=1, help="conversations at the same time (default 1)")
+    calls.add_argument("--rounds", type=_positive, default=1, help="times the whole is done (default 1)")
     calls.add_argument("--audio", type=Path, required=True, help="folder of NAME.wav with its words in NAME.txt")
     calls.add_argument("--url", help="measure this running server (default: start one for the measuring)")
     calls.add_argument("--words", action="store_true", help="keep what was said in the JSON")

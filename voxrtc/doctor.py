@@ -98,14 +98,14 @@ def _packages() -> Iterator[Finding]:
 def _models(settings: Settings) -> Iterator[Finding]:
     cache = settings.models.cache_path
     needed = store.needed(settings)
-    rows = {row.name: row for row in store.listing(cache, needed)}
-    absent = [rows[name] for name in needed if rows[name].state not in ("present", "verified")]
-    for name in needed:
-        if rows[name] not in absent:
-            yield Finding("ok", f"model {name} is in {cache} ({rows[name].bytes / 1e6:,.0f} MB, {rows[name].licence})")
+    rows = [store.status(name, cache) for name in needed]
+    absent = [row.model for row in rows if row.state in ("missing", "partial")]
+    for row in rows:
+        if row.model not in absent:
+            yield Finding("ok", f"model {row.model.name} ({row.model.bytes / 1e6:,.0f} MB, {row.model.licence})")
     if absent:
-        size = sum(row.bytes for row in absent)
-        names = ", ".join(row.name for row in absent)
+        size = sum(model.bytes for model in absent)
+        names = ", ".join(model.name for model in absent)
         yield Finding("note", f"not fetched yet: {names} ({size / 1e6:,.0f} MB)", "Run: .venv/bin/voxrtc models pull")
         place = next(p for p in (cache, *cache.parents) if p.exists())
         free = shutil.disk_usage(place).free

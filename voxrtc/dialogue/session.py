@@ -99,6 +99,11 @@ class Session:
         return self._closing is not None
 
     @property
+    def position(self) -> int:
+        """Samples of the caller heard so far: now, on the call's clock."""
+        return self._clock.now
+
+    @property
     def memory(self) -> Memory:
         """What is remembered of the conversation."""
         return self._assistant.memory
