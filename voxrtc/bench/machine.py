@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-SAMPLE_EVERY_S = 1.0
+SAMPLE_EVERY_S = 2.0
 MIB = 1_048_576
 LOCAL = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
 
