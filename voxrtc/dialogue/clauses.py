@@ -44,7 +44,7 @@ class ClauseCutter:
 
     def __init__(self, first_chars: int, max_chars: int) -> None:
         """``first_chars``: characters at least in the first clause; ``max_chars``: at most in any."""
-        self._first_chars = first_chars
+        self._first_end = first_chars + 1  # counting the newline that is put before it
         self._max_chars = max_chars
         self._text = "\n"  # a reply begins with the beginning of a line
         self._cut_any = False
@@ -89,8 +89,8 @@ class ClauseCutter:
                 if end is not None:
                     yield end
             elif mark in STOPS_WIDE or mark in STOPS:
-                wanted = LONG_COMMA_CHARS if self._cut_any else self._first_chars
-                if at + 1 > wanted and self._parts(at, last):
+                wanted = LONG_COMMA_CHARS if self._cut_any else self._first_end
+                if at + 1 >= wanted and self._parts(at, last):
                     yield at + 1
             elif mark == "\n" and text[:at].strip():
                 yield at
@@ -104,14 +104,14 @@ class ClauseCutter:
         while end < len(text) and text[end] in CLOSERS:
             end += 1
         if text[at] in ENDS_WIDE:
-            return end if (end < len(text) and (self._cut_any or end > self._first_chars)) or last else None
+            return end if (end < len(text) and (self._cut_any or end >= self._first_end)) or last else None
         if not (text[end].isspace() if end < len(text) else last):
             return None
         if last and not text[end:].strip():
             return end
         if text[at] == "." and self._abbreviates(at):
             return None
-        return end if self._cut_any or end > self._first_chars else None
+        return end if self._cut_any or end >= self._first_end else None
 
     def _abbreviates(self, at: int) -> bool:
         """Whether the full stop at ``at`` ends an abbreviation, an initial or the number of a list."""

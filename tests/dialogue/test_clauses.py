@@ -1,0 +1,107 @@
+"""Cutting a reply into clauses, as it is written."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from voxrtc.dialogue.clauses import ClauseCutter, speakable
+
+FIRST, LONGEST = 12, 220
+
+
+def cut(text: str, pieces: int = 1, first: int = FIRST, longest: int = LONGEST) -> list[str]:
+    """The clauses of ``text``, fed ``pieces`` characters at a time."""
+    cutter = ClauseCutter(first, longest)
+    found = [clause for at in range(0, len(text), pieces) for clause in cutter.feed(text[at : at + pieces])]
+    return found + cutter.finish()
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("Yes.", ["Yes."]),
+        ("Yes. I can do that.", ["Yes. I can do that."]),
+        ("Yes, of course. I can.", ["Yes, of course.", " I can."]),
+        ("Well, if you ask me, yes.", ["Well, if you ask me,", " yes."]),
+        ("The answer is 3.5 metres, give or take.", ["The answer is 3.5 metres,", " give or take."]),
+        ("It costs 3,500 euros a year.", ["It costs 3,500 euros a year."]),
+        ("The train leaves at 12:30 sharp.", ["The train leaves at 12:30 sharp."]),
+        ("You should see Dr. Smith about it.", ["You should see Dr. Smith about it."]),
+        ("Take something light, e.g. soup. Or rice.", ["Take something light,", " e.g. soup.", " Or rice."]),
+        ("J. R. R. Tolkien wrote it. I am sure.", ["J. R. R. Tolkien wrote it.", " I am sure."]),
+        ('She said "come in." Then she left.', ['She said "come in."', " Then she left."]),
+        ("Are you sure?! I am not... really.", ["Are you sure?!", " I am not...", " really."]),
+        ("I have an idea — listen to this. Good.", ["I have an idea —", " listen to this.", " Good."]),
+        ("**Bold** and _soft_ `code` here. 😀 Fine.", ["Bold and soft code here.", " Fine."]),
+        ("# Title\n- one thing\n- another thing", ["Title", " one thing", " another thing"]),
+        ("1. First do this. 2. Then do that.", ["1. First do this.", " 2. Then do that."]),
+        ("私は元気です。あなたはどうですか？はい。", ["私は元気です。あなたはどうですか？", "はい。"]),
+        ("मैं ठीक हूँ। आप कैसे हैं? अच्छा।", ["मैं ठीक हूँ।", " आप कैसे हैं?", " अच्छा।"]),
+        ("   ", []),
+        ("", []),
+        ("...", ["..."]),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 3, 1000])
+def test_examples(text: str, clauses: list[str], pieces: int) -> None:
+    assert cut(text, pieces) == clauses
+
+
+def test_a_clause_is_given_as_soon_as_it_is_sure() -> None:
+    cutter = ClauseCutter(FIRST, LONGEST)
+    assert cutter.feed("Of course I can, my") == ["Of course I can,"]
+    assert cutter.feed(" friend. And") == [" my friend."]
+    assert cutter.feed(" more.") == []
+    assert cutter.finish() == [" And more."]
+
+
+def test_later_clauses_end_at_a_comma_only_when_long() -> None:
+    text = "This is first. " + "word " * 14 + "here, and then it goes on, and on it goes. Last."
+    assert cut(text) == [
+        "This is first.",
+        " " + "word " * 14 + "here, and then it goes on,",
+        " and on it goes.",
+        " Last.",
+    ]
+
+
+def test_a_clause_never_gets_too_long() -> None:
+    clauses = cut("word " * 100, longest=50)
+    assert all(len(c) <= 50 for c in clauses)
+    assert "".join(clauses).split() == ["word"] * 100
+    assert [len(c) for c in cut("無" * 100, longest=40)] == [39, 40, 21]
+
+
+TEXT = st.text(st.sampled_from("ab Z9.,;:!?—-*_#`\n\"')(。、！👍éह।"), max_size=200) | st.text(max_size=80)
+IGNORED = re.compile(
+    r"[\s*_`~|#>+•-]|[\U0001f000-\U0001faff\u2600-\u27bf\u2190-\u21ff\u2b00-\u2bff\ufe00-\ufe0f\u200d\u20e3]|[\U000e0020-\U000e007f]"
+)
+
+
+@given(TEXT, st.integers(1, 20), st.integers(1, 30), st.integers(20, 60))
+@example("1. a. b", 1, 1, 20)
+def test_nothing_is_lost(text: str, pieces: int, first: int, longest: int) -> None:
+    clauses = cut(text, pieces, first, longest)
+    assert IGNORED.sub("", "".join(clauses)) == IGNORED.sub("", text)
+    assert all(len(c) <= longest + 1 for c in clauses)
+    assert all(c.strip() for c in clauses)
+
+
+@given(TEXT, st.integers(1, 20))
+def test_how_it_arrives_does_not_matter(text: str, pieces: int) -> None:
+    assert cut(text, pieces) == cut(text, 1)
+
+
+@given(TEXT)
+def test_only_the_last_clause_may_be_without_words(text: str) -> None:
+    for clause in cut(text)[:-1]:
+        assert any(c.isalnum() for c in clause)
+
+
+def test_speakable() -> None:
+    assert speakable("a  *b*\n\tc 👍🏽 ") == "a b c "
+    assert speakable("snow — and 2 > 1") == "snow — and 2 > 1"
