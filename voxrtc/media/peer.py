@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
 
-from aiortc import RTCDataChannel, RTCIceCandidate, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 
 from voxrtc.audio import AudioIn, AudioOut
@@ -130,19 +130,17 @@ class Peer:
 
         Raises SdpError on what is no candidate, names no line of the offer, or is one too many.
         """
-        parsed: RTCIceCandidate | None = None
-        if candidate.strip():
-            mid = self._offer.transport_mid(sdp_mid, sdp_mline_index)
-            if mid is None:
-                raise SdpError("The candidate is for a line that the offer does not have, or that was refused.")
-            self._candidates += 1
-            if self._candidates > sdp.MAX_CANDIDATES:
-                raise SdpError(f"More than {sdp.MAX_CANDIDATES} candidates were sent.")
-            parsed = ice.parse(candidate)
-            if parsed is None:
-                return
+        if not candidate.strip():
+            return  # sdp.py says why the end of candidates is not passed on
+        mid = self._offer.transport_mid(sdp_mid, sdp_mline_index)
+        if mid is None:
+            raise SdpError("The candidate is for a line that the offer does not have, or that was refused.")
+        self._candidates += 1
+        if self._candidates > sdp.MAX_CANDIDATES:
+            raise SdpError(f"More than {sdp.MAX_CANDIDATES} candidates were sent.")
+        parsed = ice.parse(candidate)
+        if parsed is not None and self._reason is None:
             parsed.sdpMid = mid
-        if self._reason is None:
             await self._pc.addIceCandidate(parsed)
 
     async def connected(self) -> None:

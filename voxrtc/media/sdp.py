@@ -23,7 +23,7 @@ OPUS_FMTP = "minptime=10;useinbandfec=1"
 _MEDIA = re.compile(r"(?P<kind>[a-z]+) (?P<port>\d{1,5})(?:/\d+)? (?P<protocol>[A-Z/]+) (?P<formats>\S+(?: \S+)*)")
 _OPUS = re.compile(r"(?P<type>\d{1,3}) opus/48000(?:/2)?", re.IGNORECASE)
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
-_FLAGS = (*_DIRECTIONS, "bundle-only", "end-of-candidates", "ice-lite", "rtcp-mux")
+_FLAGS = (*_DIRECTIONS, "bundle-only", "ice-lite", "rtcp-mux")
 _MID_EXTENSION = re.compile(r"([1-9]|1[0-4])(?:/[a-z]+)? urn:ietf:params:rtp-hdrext:sdes:mid")
 _FORMS = {
     "mid": re.compile(r"[^\s,]{1,64}"),
@@ -33,12 +33,16 @@ _FORMS = {
     "setup": re.compile(r"actpass|active|passive"),
     "extmap": _MID_EXTENSION,
     "msid": re.compile(r"\S{1,256}(?: \S{1,256})?"),
-    "ssrc": re.compile(r"\d{1,9} cname:\S{1,256}"),
+    "ssrc": re.compile(r"\d{1,10} cname:\S{1,256}"),
     "sctp-port": re.compile(r"[1-9]\d{0,4}"),
     "max-message-size": re.compile(r"\d{1,10}"),
     "rtpmap": _OPUS,
 }
-"""The attributes that are passed on, and the form each must have; others are left out."""
+"""The attributes that are passed on, and the form each must have; others are left out.
+
+``end-of-candidates`` is one of those: aioice would give up at once on a caller whose only candidates are mDNS names,
+although that caller's own checks are about to arrive.
+"""
 
 _TRANSPORT = ("ice-ufrag", "ice-pwd", "fingerprint", "setup")
 _NAMES = {
@@ -261,8 +265,6 @@ def _section(section: Section) -> Iterator[str]:
             yield f"a={name}:{value}"
     for candidate in section.candidates:
         yield f"a=candidate:{candidate}"
-    if "end-of-candidates" in attributes:
-        yield "a=end-of-candidates"
 
 
 def _ours(lines: list[str], inner: set[str]) -> Iterator[str]:
