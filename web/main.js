@@ -71,6 +71,7 @@ $("composer").addEventListener("submit", (event) => {
 function act(action) {
   const done = card.code;
   card.clear();
+  $("orb").focus(); // the button that was pressed is gone
   if (action === "sound") phone.unblock();
   else if (action === "cancel") stopWaiting();
   else if (action === "type") startTyping();
@@ -251,6 +252,7 @@ events.on("media_stats", (event) => {
 function show(next, how) {
   phase = next;
   const inCall = ["connecting", "up", "reconnecting"].includes(phase);
+  if (!inCall && $("controls").contains(document.activeElement)) $("orb").focus(); // what it was on goes away
   $("controls").hidden = !inCall;
   $("loading").hidden = phase !== "loading";
   $("text").disabled = ["loading", "gone", "waiting"].includes(phase);
@@ -323,5 +325,5 @@ settings.addEventListener("change", ({ detail: key }) => {
 
 root.dataset.captions = settings.get("captions");
 refresh();
-if (window.isSecureContext || !("RTCPeerConnection" in window)) ready.watch();
-else card.show(new Problem("insecure")), ready.watch();
+if (!window.isSecureContext) card.show(new Problem("insecure"));
+ready.watch();

@@ -43,18 +43,21 @@ export class Phone extends EventTarget {
     const context = (this.#context = new AudioContext());
     this.#meter = new Meter(context);
     this.#muted = typing;
+    const earlier = token.recall();
     try {
       context.resume(); // not awaited: without a gesture it waits for one
       const track = typing ? silentTrack(context) : await this.#openMicrophone(context);
       if (this.#context !== context) return track.stop(); // hung up while the browser was asking
-      const call = (this.#call = new Call(track, token.recall()));
+      const call = (this.#call = new Call(track, earlier));
       this.#listen(call);
       await call.start();
       if (this.#call === call) await this.#wake.hold();
     } catch (error) {
       if (this.#context !== context) return;
       this.#release();
-      throw asProblem(error);
+      const problem = asProblem(error);
+      if (!earlier || problem.code === "rejected") token.forget(); // there is nothing to go on with
+      throw problem;
     }
   }
 

@@ -32,7 +32,8 @@ FLAGS = [
 MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 WATCH = """
 window.violations = [];
-document.addEventListener('securitypolicyviolation', (e) => window.violations.push(`${e.violatedDirective} ${e.blockedURI}`));
+document.addEventListener('securitypolicyviolation',
+  (e) => window.violations.push(`${e.violatedDirective} ${e.blockedURI}`));
 window.tracks = []; window.peers = []; window.contexts = [];
 const media = navigator.mediaDevices;
 if (media) {
@@ -76,6 +77,9 @@ class Seen:
         await self.server.until(lambda: len(self.server.lines) > before and self.server.line.up.is_set())
         await self.state("listening")
 
+    async def press(self, name: str) -> None:
+        await self.page.get_by_role("button", name=name, exact=True).click()
+
     async def text(self, selector: str) -> str:
         return " ".join((await self.page.inner_text(selector)).split())
 
@@ -85,9 +89,9 @@ class Seen:
 
     async def holds(self, condition: str) -> None:
         """Wait until a JavaScript expression is true. (wait_for_function would need eval, which the policy forbids.)"""
-        look = f"() => new Promise((done) => {{ const look = () => ({condition}) ? done() : setTimeout(look, 20); look(); }})"
+        look = f"const look = () => ({condition}) ? done() : setTimeout(look, 20);"
         async with asyncio.timeout(10):
-            await self.page.evaluate(look)
+            await self.page.evaluate(f"() => new Promise((done) => {{ {look} look(); }})")
 
     async def check(self) -> None:
         violations = await self.page.evaluate("window.violations ?? []")

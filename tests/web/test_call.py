@@ -63,8 +63,10 @@ async def test_both_sides_move_the_ring(seen) -> None:
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         const middle = canvas.width / 2;
         let reach = 0;
-        for (let x = 0; x < middle; x++) if (data[4 * (Math.floor(middle) * canvas.width + x) + 3]) { reach = middle - x; break; }
-        if (reach > canvas.parentElement.clientWidth / 2 * devicePixelRatio + 16) done(reach); else requestAnimationFrame(look);
+        const row = Math.floor(middle) * canvas.width;
+        for (let x = Math.floor(middle); x >= 0; x--) if (data[4 * (row + x) + 3]) reach = middle - x;
+        const moved = canvas.parentElement.clientWidth / 2 * devicePixelRatio + 16;
+        if (reach > moved) done(reach); else requestAnimationFrame(look);
       };
       look();
     })"""

@@ -37,7 +37,7 @@ async def test_the_server_is_not_there_and_comes_back(look) -> None:
         assert await seen.text("#problem h2") == "The server cannot be reached"
         await seen.page.unroute("**/ready")
         await seen.page.unroute("**/ice")
-        await seen.page.click("text=Try again")
+        await seen.press("Try again")
         await seen.state("ready")
         assert await seen.page.is_hidden("#problem")
 
@@ -59,12 +59,12 @@ async def test_the_microphone_fails(look, name: str, title: str) -> None:
         await seen.state("ready")
         assert seen.server.offers == []
         assert await seen.page.evaluate("contexts.every((c) => c.state === 'closed')")
-        await seen.page.click("text=Type instead")
+        await seen.press("Type instead")
         await seen.state("muted")
         assert await seen.page.evaluate("document.activeElement.id") == "text"
         await seen.page.click("#mute")  # asks again, in the call; the call goes on
         await seen.sees("#problem h2", title)
-        await seen.page.click("text=OK")
+        await seen.press("OK")
         await seen.state("muted")
 
 
@@ -82,7 +82,7 @@ async def test_the_microphone_is_pulled_out(seen) -> None:
     await seen.state("muted")
     before = seen.server.line.frames
     await seen.server.until(lambda: seen.server.line.frames > before + 20)  # the call itself goes on, in silence
-    await seen.page.click("text=OK")
+    await seen.press("OK")
     await seen.page.click("#mute")
     await seen.state("listening")
     assert await seen.page.evaluate("tracks.at(-1).readyState") == "live"
@@ -92,7 +92,7 @@ async def test_no_https(browser, server) -> None:
     async with opened(browser, server, url=f"http://voxrtc.test:{server.port}/") as seen:
         await seen.sees("#problem h2", "This page needs HTTPS to use the microphone")
         await seen.state("ready")
-        await seen.page.click("text=Type instead")
+        await seen.press("Type instead")
         await seen.state("muted")
         await seen.page.fill("#text", "Hello")
         await seen.page.press("#text", "Enter")
@@ -118,7 +118,7 @@ async def test_waiting_for_a_line_can_be_stopped(look) -> None:
         await seen.state("ready")
         seen.server.refusals = [refusal(503, "calls_full", "Full.", 30)]
         await seen.page.click("#orb")
-        await seen.page.click("text=Stop trying")
+        await seen.press("Stop trying")
         await seen.state("ready")
         assert await seen.page.is_hidden("#problem")
 
@@ -154,7 +154,7 @@ async def test_an_offer_that_is_refused(look) -> None:
         await seen.sees("#problem h2", "The server refused this call")
         await seen.sees("#problem .detail", "There is no audio in this offer.")
         assert await seen.page.evaluate("tracks[0].readyState") == "ended"
-        await seen.page.click("text=Call again")
+        await seen.press("Call again")
         await seen.up()
 
 
@@ -173,7 +173,7 @@ async def test_the_server_ends_the_call(seen, reason: str, title: str) -> None:
     await seen.sees("#problem h2", title)
     await seen.sees("#problem .detail", "It says why.")
     assert await seen.page.evaluate("tracks[0].readyState") == "ended"
-    await seen.page.click("text=Call again")
+    await seen.press("Call again")
     await seen.up(1)
 
 
@@ -189,7 +189,7 @@ async def test_sound_held_back_by_the_browser(look) -> None:
         await seen.call()
         await seen.sees("#problem h2", "The browser is holding the sound back")
         await seen.page.evaluate("window.allowed = true")
-        await seen.page.click("text=Turn on sound")
+        await seen.press("Turn on sound")
         await seen.page.locator("#problem").wait_for(state="hidden")
 
 

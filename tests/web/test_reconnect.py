@@ -60,7 +60,7 @@ async def test_tries_are_bounded_and_the_call_can_be_taken_up_by_hand(look) -> N
         assert await seen.page.evaluate("tracks[0].readyState") == "ended"
         assert await seen.text("#state") == "Call interrupted"
         await seen.page.unroute("**/ice")
-        await seen.page.click("text=Call again")
+        await seen.press("Call again")
         await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
         assert seen.server.offers[-1]["resume"] == "token-s1"
 
