@@ -28,8 +28,10 @@ class ScriptedModels:
     """Models with canned answers. STAND-IN: hears nothing, thinks nothing."""
 
     words: list[str] = field(default_factory=list)
-    """What each answered turn is heard as, in order; the last one is repeated."""
+    """What each turn that is asked about is heard as, in order; the last one is repeated."""
     replies: list[str] = field(default_factory=lambda: ["Yes, of course. I can do that for you, if you like."])
+    by_turn: bool = False
+    """Count the caller's lines in the history instead of the asks: a dropped guess then costs no line of the script."""
     partials: list[str] = field(default_factory=list)
     """What each look at an unfinished turn sees; nothing when used up."""
     asr_s: float = 0.3
@@ -56,7 +58,7 @@ class ScriptedModels:
         return Heard(text, language or "en", 0.8)
 
     async def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
-        number = len(self.answers)
+        number = sum(line.role == "user" for line in ask.history) if self.by_turn else len(self.answers)
         self.answers.append(ask)
         given = 0
         if ask.audio is not None:

@@ -26,6 +26,9 @@ CANDIDATE_GAP = 200 * MS
 """Voice that falls silent for longer than this before it made a turn was none."""
 RESUME = 60 * MS
 """Voice that ends a pause."""
+SURE_OF_START = 60 * MS
+"""Of the ``min_speech_ms`` since a turn began, so much has to be surely voice: silero is 50 to 110 ms late to say so,
+and an interruption should not have to wait for that twice."""
 TRAIL = 300 * MS
 """Silero may call this much speech after the last loud frame without being believed. Its own tail is up to 290 ms on
 the clips of tests/data; longer than that, the caller speaks more softly than the gate expects."""
@@ -166,7 +169,8 @@ class Detector:
         self._voice_until = self._now
 
     def _while_quiet(self, voice: bool) -> list[Decision]:
-        if not voice or self._voice < self._min_speech:
+        long_enough = self._now - self._candidate >= self._min_speech
+        if not voice or not long_enough or self._voice < min(self._min_speech, SURE_OF_START):
             return []
         self._state = "speaking"
         self._start = self._candidate
