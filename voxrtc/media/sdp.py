@@ -1,7 +1,8 @@
 """Session descriptions (RFC 8866, RFC 9429): the caller's offer, checked before aiortc sees it, and our answer.
 
 aiortc is given only what it needs: one audio line with Opus alone, one data channel line, and attributes whose form
-was checked. All other lines of the offer (video, a second microphone) are refused in the answer.
+was checked. All other lines of the offer (video, a second microphone) are refused in the answer, but for one that is
+first in the bundle: its transport carries all, and libwebrtc loses the transport with the line. It stays, inactive.
 """
 
 from __future__ import annotations
@@ -63,7 +64,12 @@ class Section:
     formats: str = ""
     attributes: dict[str, list[str]] = field(default_factory=dict)
     candidates: list[str] = field(default_factory=list)
+    first_codec: list[str] = field(default_factory=list)
+    """The a= lines about the first of ``formats``, as they came."""
     kept: bool = False
+    """Given to aiortc."""
+    held: bool = False
+    """Not given to aiortc, but not refused either: it is the first in the bundle."""
 
     @property
     def mid(self) -> str:
@@ -115,10 +121,11 @@ def read(text: str) -> Offer:
     for section in kept:
         _complete(section, session, tagged if section.mid in group else None)
     bundle = tuple(mid for mid in group if any(s.mid == mid for s in kept))
-    if bundle:
+    if bundle and tagged is not None:
+        tagged.held = not tagged.kept
         primary = next(s for s in kept if s.mid == bundle[0])
-        shared = (s.candidates for s in sections if s.mid in group and s.candidates)
-        primary.candidates = primary.candidates or next(shared, [])
+        shared = (s.candidates for s in (tagged, *sections) if s.mid in group and s.candidates)
+        primary.candidates = next(shared, [])
     return Offer("".join(_write(session, kept, bundle)), tuple(sections), bundle, audio.direction)
 
 
@@ -129,14 +136,21 @@ def answer(text: str, offer: Offer) -> str:
     containers on this host, and a refusal for every line that was not kept.
     """
     head, *parts = re.split(r"^(?=m=)", text, flags=re.MULTILINE)
-    ours = iter(parts)
     inner = ice.inner_addresses()
+    kept = (s.mid for s in offer.sections if s.kept)
+    ours = {mid: list(_ours(part.splitlines(), inner)) for mid, part in zip(kept, parts, strict=True)}
     lines = [line for line in head.splitlines() if not line.startswith("a=group:")]
     if offer.bundle:
+        group = [*(s.mid for s in offer.sections if s.held), *offer.bundle]
         at = next((i + 1 for i, line in enumerate(lines) if line.startswith("t=")), len(lines))
-        lines.insert(at, f"a=group:BUNDLE {' '.join(offer.bundle)}")
+        lines.insert(at, f"a=group:BUNDLE {' '.join(group)}")
     for section in offer.sections:
-        lines += _ours(next(ours).splitlines(), inner) if section.kept else _refusal(section)
+        if section.kept:
+            lines += ours[section.mid]
+        elif section.held:
+            lines += _inactive(section, ours[offer.bundle[0]])
+        else:
+            lines += _refusal(section)
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -180,7 +194,9 @@ def _attribute(text: str, section: Section) -> None:
         needed = ice.usable(value)
         if needed and len(section.candidates) < MAX_CANDIDATES:
             section.candidates.append(needed)
-    elif _known(name, value):
+    elif name in ("rtpmap", "fmtp") and value.split(" ")[0] == section.formats.split(" ")[0]:
+        section.first_codec.append(f"a={text}")
+    if _known(name, value):
         section.attributes.setdefault(name, []).append(value)
 
 
@@ -214,7 +230,7 @@ def _opus(section: Section) -> str | None:
 
 
 def _bundle(session: Section, sections: list[Section]) -> list[str]:
-    known = {s.mid for s in sections if s.mid}
+    known = {s.mid for s in sections if s.mid and s.offered}
     group = next(iter(session.attributes.get("group", [])), "").split()[1:]
     return [mid for mid in group if mid in known]
 
@@ -224,7 +240,7 @@ def _complete(section: Section, session: Section, tagged: Section | None) -> Non
     if not section.mid:
         raise SdpError(f"The offer's {section.kind} line has no a=mid.")
     for name in _TRANSPORT:
-        sources = (section, session, tagged or session)
+        sources = (tagged or section, section, session)
         found = next((s.attributes[name] for s in sources if name in s.attributes), None)
         if found is None:
             raise SdpError(f"The offer's {section.kind} line has no valid {_NAMES[name]}.")
@@ -278,6 +294,19 @@ def _ours(lines: list[str], inner: set[str]) -> Iterator[str]:
         yield line
         if name == "rtpmap" and (match := _OPUS.fullmatch(value)):
             yield f"a=fmtp:{match['type']} {OPUS_FMTP}"
+
+
+def _inactive(section: Section, primary: list[str]) -> Iterator[str]:
+    """The answer to a line that only lends its transport, which is described as in the ``primary`` section."""
+    yield f"m={section.kind} 9 {section.protocol} {section.formats.split()[0]}"
+    yield "c=IN IP4 0.0.0.0"
+    yield "a=inactive"
+    yield f"a=mid:{section.mid}"
+    yield "a=rtcp-mux"
+    yield from section.first_codec
+    for line in primary:
+        if line.removeprefix("a=").partition(":")[0] in (*_TRANSPORT, "candidate"):
+            yield line
 
 
 def _refusal(section: Section) -> Iterator[str]:
