@@ -1,7 +1,7 @@
 """A stand-in for the voxrtc server, for tests of the page only: no models, no conversation, what it says is scripted.
 
-It serves web/ under the same Content-Security-Policy, answers the offer with a real aiortc peer that sends a tone,
-keeps what the page sends, and sends down whatever events a test hands to ``say``.
+It serves web/ under the server's own headers (Content-Security-Policy), answers the offer with a real aiortc peer that
+sends a tone, keeps what the page sends, and sends down whatever events a test hands to ``say``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.sdp import candidate_from_sdp
 from av import AudioFrame
 
+from voxrtc.server.app import HEADERS
+
 WEB = Path(__file__).parents[2] / "web"
 RATE = 48_000
-CSP = "default-src 'self'"
 READY = {
     "status": "ready",
     "hears": "whisper-base",
@@ -208,7 +209,7 @@ def refusal(status: int, code: str, message: str, retry_after: int | None = None
 @web.middleware
 async def _policy(request: web.Request, handler: Any) -> web.StreamResponse:
     response: web.StreamResponse = await handler(request)
-    response.headers["Content-Security-Policy"] = CSP
+    response.headers.update(HEADERS)
     return response
 
 
