@@ -1,0 +1,268 @@
+"""The embedded profile: whisper hears, a GGUF model thinks, hibari or espeak-ng speaks, on the cores there are.
+
+What a caller waits for goes first. Looks at unfinished turns (partial transcripts, prepare) have threads of their own
+and end as soon as an answer is asked for. On two cores: a thread for each of whisper's lanes (models/asr/whisper),
+all cores for the language model (bound by memory, but its prompts are not), one for hibari (0.02 s a clause).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxrtc.audio import HEARD_RATE
+from voxrtc.config import Settings
+from voxrtc.errors import ModelsError
+from voxrtc.models import threads
+from voxrtc.models.asr.whisper import CAREFUL_S, SHORTEST_S, Whisper
+from voxrtc.models.llm.gguf import Gguf, Sampling
+from voxrtc.models.llm.slots import Slots
+from voxrtc.models.profiles import Progress
+from voxrtc.models.store import ensure
+from voxrtc.models.tts import espeak
+from voxrtc.models.tts.hibari import Hibari
+from voxrtc.models.tts.voice import Voice
+from voxrtc.models.wire import (
+    Answer,
+    Heard,
+    Prepare,
+    Ready,
+    Said,
+    Speak,
+    Speech,
+    ToolCall,
+    Transcribe,
+    pack,
+    unpack,
+)
+from voxrtc.models.worker import LAST, Job, Worker
+
+THINKS = {
+    "qwen2.5-1.5b": "Qwen2.5-Coder 1.5B Instruct (Q4_K_M, llama.cpp)",
+    "smollm2-135m": "SmolLM2 135M Instruct (Q4_1, llama.cpp)",
+}
+HEARS = "whisper-base (int8, ctranslate2)"
+SPEAKS = {"hibari": "hibari (English)", "espeak": "espeak-ng (17 languages)"}
+HEARS_LANGUAGES = ["en", "es", "fr", "de", "it", "pt", "ja", "ko", "zh", "ms", "hi"]
+"""What whisper-base makes usable text of; the others it fails on."""
+LOOKS = 4
+"""Partial transcripts and prepares that may wait; when more come the oldest are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Engines:
+    whisper: Whisper
+    gguf: Gguf
+    voices: dict[str, Voice]
+
+
+class Embedded:
+    """voxrtc.models.profiles.Profile by small models, all of them in this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        models = settings.models
+        self._engines: _Engines | None = None
+        self._slots = Slots(models.slots)
+        self._urgent = 0
+        """Requests under way that a caller waits for."""
+        self._ears = Worker("hearing", models.max_waiting)
+        self._glances = Worker("hearing unfinished turns", LOOKS)
+        self._mind = Worker("the language model", models.max_waiting, models.slots)
+        self._mouth = Worker("the voice", models.max_waiting)
+
+    # -- the start ------------------------------------------------------------------------------------------
+
+    async def load(self, progress: Progress) -> Ready:
+        """Fetch what is missing, load, and run everything once. Raises StoreError, ModelsError."""
+        began = time.monotonic()
+        self._engines = await asyncio.to_thread(self._load, progress)
+        voice = self._settings.tts.voice
+        return Ready(
+            profile="embedded",
+            hears=HEARS,
+            thinks=THINKS[self._settings.models.llm],
+            speaks=SPEAKS[voice],
+            voices={name: list(engine.languages) for name, engine in self._engines.voices.items()},
+            hears_languages=HEARS_LANGUAGES,
+            load_s=time.monotonic() - began,
+        )
+
+    def _load(self, progress: Progress) -> _Engines:
+        models = self._settings.models
+        cores = threads.count(models.threads)
+        hears, thinks = (ensure(name, models.cache_path, progress) for name in (models.asr, models.llm))
+        progress(f"loading {models.asr}", 0.0)
+        whisper = Whisper(hears, cores)
+        progress("loading the voices", 0.1)
+        voices = self._load_voices()
+        progress(f"loading {models.llm}", 0.2)
+        gguf = Gguf(
+            next(thinks.glob("*.gguf")), threads=cores, slots=models.slots, context_tokens=models.context_tokens
+        )
+        engines = _Engines(whisper, gguf, voices)
+        self._warm(engines, progress)
+        progress("ready", 1.0)
+        return engines
+
+    def _load_voices(self) -> dict[str, Voice]:
+        voices: dict[str, Voice] = {}
+        if self._settings.tts.voice == "hibari":
+            voices["hibari"] = Hibari()
+        if self._settings.tts.voice == "espeak" or espeak.installed():
+            voices["espeak"] = espeak.Espeak()
+        return voices
+
+    def _warm(self, engines: _Engines, progress: Progress) -> None:
+        """Run each engine as a call will; the system prompt's state stays in every slot."""
+        progress("warming up", 0.6)
+        hiss = np.random.default_rng(0).standard_normal(int(CAREFUL_S * HEARD_RATE), np.float32) * 0.01
+        for seconds in (SHORTEST_S / 2, CAREFUL_S - 2):
+            engines.whisper.hear(hiss[: int(seconds * HEARD_RATE)], "en")
+        for name, voice in engines.voices.items():
+            for _ in voice.speak("Hello there, how are you?", "en", 1.0):
+                progress(f"warming up {name}", 0.7)
+        system = self._settings.dialogue.system_prompt
+        for slot in range(self._settings.models.slots):
+            progress("reading the system prompt", 0.8)
+            engines.gguf.generate(system, [], "Hello.", slot, Sampling(2, 0.0), lambda text: None)
+
+    async def close(self) -> None:
+        """Stop what runs, then free the models."""
+        for worker in (self._ears, self._glances, self._mind, self._mouth):
+            await asyncio.to_thread(worker.close)
+        if self._engines is not None:
+            self._engines.gguf.close()
+            self._engines = None
+
+    # -- the verbs --------------------------------------------------------------------------------------------
+
+    async def transcribe(self, ask: Transcribe) -> AsyncGenerator[Heard, None]:
+        if ask.partial:
+            async with contextlib.aclosing(self._glances.stream(self._hear(ask.audio, ask.language), LAST)) as items:
+                async for heard in items:
+                    yield heard
+            return
+        with self._urgently():
+            async with contextlib.aclosing(self._ears.stream(self._hear(ask.audio, ask.language))) as items:
+                async for heard in items:
+                    yield heard
+
+    async def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
+        with self._urgently():
+            text = ask.text or ""
+            if ask.audio is not None:
+                async with contextlib.aclosing(self._ears.stream(self._hear(ask.audio, ask.language))) as items:
+                    async for heard in items:
+                        text = heard.text
+                        yield heard
+            if not text.strip():
+                return
+            with self._slots.use(ask.session) as slot:
+                async with contextlib.aclosing(self._mind.stream(self._think(ask, text, slot))) as items:
+                    async for said in items:
+                        yield said
+
+    async def prepare(self, ask: Prepare) -> AsyncGenerator[Said, None]:
+        """Yields nothing. Does nothing while a caller waits for something, and stops as soon as one does."""
+        if self._urgent or not ask.text.strip():
+            return
+        with self._slots.use(ask.session) as slot:
+            async with contextlib.aclosing(self._mind.stream(self._read(ask, slot), LAST)) as items:
+                async for said in items:
+                    yield said
+
+    async def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
+        with self._urgently():
+            async with contextlib.aclosing(self._mouth.stream(self._say(ask))) as items:
+                async for speech in items:
+                    yield speech
+
+    # -- what the threads do ----------------------------------------------------------------------------------
+
+    def _hear(self, audio: bytes, language: str | None) -> Callable[[Job[Heard]], None]:
+        whisper = self._loaded.whisper
+
+        def work(job: Job[Heard]) -> None:
+            known = None if language in ("", "auto") else language
+            job.emit(whisper.hear(unpack(audio), known, lambda: job.cancelled or job.hurried))
+
+        return work
+
+    def _think(self, ask: Answer, text: str, slot: int) -> Callable[[Job[Said]], None]:
+        gguf = self._loaded.gguf
+
+        def work(job: Job[Said]) -> None:
+            sampling = Sampling(ask.max_tokens, ask.temperature, ask.seed)
+            gguf.generate(
+                ask.system,
+                ask.history,
+                text,
+                slot,
+                sampling,
+                lambda piece: job.emit(Said(piece)),
+                lambda: job.cancelled,
+            )
+
+        return work
+
+    def _read(self, ask: Prepare, slot: int) -> Callable[[Job[Said]], None]:
+        gguf = self._loaded.gguf
+
+        def work(job: Job[Said]) -> None:
+            gguf.generate(
+                ask.system,
+                ask.history,
+                ask.text,
+                slot,
+                Sampling(1, 0.0),
+                lambda piece: None,
+                lambda: job.cancelled or job.hurried,
+            )
+
+        return work
+
+    def _say(self, ask: Speak) -> Callable[[Job[Speech]], None]:
+        voice = self._voice(ask.voice or self._settings.tts.voice, ask.language)
+
+        def work(job: Job[Speech]) -> None:
+            for samples, start, end in voice.speak(ask.text, ask.language, ask.speed):
+                if job.cancelled:
+                    return
+                job.emit(Speech(pack(samples), start, end))
+
+        return work
+
+    def _voice(self, name: str, language: str) -> Voice:
+        """The voice of that name, or espeak where it does not speak ``language``. Raises ModelsError."""
+        voices = self._loaded.voices
+        if name not in SPEAKS:
+            raise ModelsError(f"there is no voice '{name}'; there are {', '.join(voices)}")
+        voice = voices.get(name)
+        if voice is not None and language in voice.languages:
+            return voice
+        if "espeak" not in voices:
+            raise ModelsError(espeak.MISSING)
+        return voices["espeak"]
+
+    @property
+    def _loaded(self) -> _Engines:
+        if self._engines is None:
+            raise ModelsError("the models are not loaded yet")
+        return self._engines
+
+    @contextlib.contextmanager
+    def _urgently(self) -> Iterator[None]:
+        """Somebody waits for this: whatever is only a look ahead gives way."""
+        self._urgent += 1
+        self._glances.hurry()
+        self._mind.hurry()
+        try:
+            yield
+        finally:
+            self._urgent -= 1
