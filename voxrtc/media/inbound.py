@@ -9,8 +9,10 @@ then ahead of real time by the silence that was put in, but never behind it.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -19,11 +21,18 @@ from voxrtc.errors import AudioError
 from voxrtc.media import opus
 from voxrtc.media.jitter import Hole, JitterBuffer, Packet
 
+logger = logging.getLogger(__name__)
+
 QUEUE = 250
 """Blocks (5 s) kept for a consumer that lags; after that the oldest are dropped and counted."""
 
-PATIENCE_S = 0.1
-"""Seconds without a packet, beyond the end of the last one, before silence flows in its place."""
+PATIENCE_S = 0.3
+"""Seconds without a packet before silence flows in its place: a caller who sends all the time is only held up."""
+
+DTX_PATIENCE_S = 0.06
+"""The same after a packet that announced a pause: at most DTX_BYTES long (RFC 7587, 3.1.3)."""
+
+DTX_BYTES = 2
 
 MAX_GAP_S = 2.0
 """A step of the RTP timestamp larger than this, either way, is a new origin and not a gap."""
@@ -43,9 +52,12 @@ _STEP = HEARD_RATE // 400
 
 
 class Inbound:
-    """AudioIn of one peer. ``start()`` when connected, ``receive()`` every packet, ``close()`` at the end."""
+    """AudioIn of one peer. ``start()`` when connected, ``receive()`` every packet, ``close()`` at the end.
 
-    def __init__(self, start_ms: int, max_ms: int) -> None:
+    ``on_error`` is told if a packet or the clock could not be dealt with; the iteration is over then.
+    """
+
+    def __init__(self, start_ms: int, max_ms: int, on_error: Callable[[str], None]) -> None:
         self.jitter = JitterBuffer(start_ms, max_ms)
         self.concealed = 0
         """Blocks with samples made up for lost packets."""
@@ -57,11 +69,13 @@ class Inbound:
         """Packets that were no Opus."""
         self.heard_at: float | None = None
         """``loop.time()`` of the last packet."""
+        self._on_error = on_error
         self._loop = asyncio.get_running_loop()
         self._decoder = opus.Decoder()
         self._ssrc: int | None = None
         self._cursor = 0  # RTP timestamp that follows what has been handed on
         self._covered = 0.0  # loop time up to which there are samples
+        self._patience = PATIENCE_S
         self._position = 0
         self._parts: list[Samples] = []
         self._pending = 0
@@ -87,10 +101,12 @@ class Inbound:
         now = self._loop.time()
         self.start()
         self.heard_at = now
-        self.jitter.put(packet, now)
-        self._play(self.jitter.take(now), now)
+        with self._fault():
+            self.jitter.put(packet, now)
+            self._play(self.jitter.take(now), now)
         deadline = self.jitter.deadline
-        if deadline is not None and self._timer is not None and deadline < self._timer.when():
+        due = self._covered + self._patience if deadline is None else deadline
+        if self._timer is not None and due < self._timer.when():
             self._arm()
 
     def close(self) -> None:
@@ -109,13 +125,25 @@ class Inbound:
             self._ready.clear()
             await self._ready.wait()
 
+    @contextmanager
+    def _fault(self) -> Iterator[None]:
+        """Report what fails in a callback of the loop, where it would be one line in a log and a deaf call."""
+        try:
+            yield
+        except Exception as error:
+            logger.exception("the caller's audio failed")
+            self._on_error(f"The caller's audio stopped: {error}")
+            self.close()
+
     # -- time --------------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._closed:
+            return
         deadline = self.jitter.deadline
-        self._timer = self._loop.call_at(self._covered + PATIENCE_S if deadline is None else deadline, self._tick)
+        self._timer = self._loop.call_at(self._covered + self._patience if deadline is None else deadline, self._tick)
 
     def _tick(self) -> None:
         assert self._timer is not None
@@ -126,14 +154,15 @@ class Inbound:
             self._timer = self._loop.call_at(now + AFTER_STALL_S, self._tick)
             return
         self._stalled = False
-        self._play(self.jitter.take(now), now)
-        if self.jitter.deadline is None:
-            self._fill(now)
+        with self._fault():
+            self._play(self.jitter.take(now), now)
+            if self.jitter.deadline is None:
+                self._fill(now)
         self._arm()
 
     def _fill(self, now: float) -> None:
         """Silence for the time in which nothing came, in whole blocks."""
-        owed = now - PATIENCE_S - self._covered + RESOLUTION_S
+        owed = now - self._patience - self._covered + RESOLUTION_S
         if owed < 0:
             return
         blocks = int(owed * HEARD_RATE) // BLOCK + 1
@@ -151,6 +180,7 @@ class Inbound:
             elif item.payload:
                 self._follow(item, lost=False)
                 self._decode(item)
+                self._patience = DTX_PATIENCE_S if len(item.payload) <= DTX_BYTES else PATIENCE_S
         if items:
             self._covered = max(self._covered, now)
 

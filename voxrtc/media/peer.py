@@ -81,7 +81,7 @@ class Peer:
         self._channel: RTCDataChannel | None = None
         self._kept: deque[str] = deque(maxlen=UNSENT)
         self._candidates = 0
-        self._ears = Inbound(settings.media.jitter_start_ms, settings.media.jitter_max_ms)
+        self._ears = Inbound(settings.media.jitter_start_ms, settings.media.jitter_max_ms, self._fail)
         self._mouth = Outbound(settings.media, self._fail)
         self._pc = RTCPeerConnection(ice.configuration())
         self._pc.addTrack(self._mouth)
