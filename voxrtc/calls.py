@@ -127,10 +127,11 @@ class Call:
                 return following
             self.peer = None
             await peer.close()
-            async with asyncio.timeout(self._resume_s):
-                return await coming
-        except TimeoutError:
-            return Ending("lost", "the caller did not come back")
+            # Also after a proper goodbye: a page that is loaded anew says one, and comes back.
+            await asyncio.wait({coming}, timeout=self._resume_s)
+            if coming.done():
+                return coming.result()
+            return Ending("hangup" if await peer.closed() == "hangup" else "lost", "The caller did not come back.")
         finally:
             for task in (carrying, coming):
                 task.cancel()
@@ -154,9 +155,10 @@ class Call:
             for task in beside:
                 task.cancel()
         if session.closed:
-            return Ending("hangup")
-        logger.info("call %s: its peer is gone (%s) %s", self.id, await peer.closed(), peer.detail)
-        return None
+            return Ending("expired")  # by itself, and it has said why
+        reason = await peer.closed()
+        logger.info("call %s: its peer is gone (%s) %s", self.id, reason, peer.detail)
+        return Ending("error", peer.detail) if reason == "error" else None
 
     async def _report_stats(self, peer: Peer) -> None:
         while True:
