@@ -24,6 +24,7 @@ export class Transcript {
       this.#pinned = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 40;
       moved(this.#pinned);
     });
+    new ResizeObserver(() => this.#follow()).observe(scroller); // a problem above it, a keyboard below it
   }
 
   /** Turns and replies are counted from the start again. */

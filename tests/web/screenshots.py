@@ -23,6 +23,8 @@ LOUD = """() => new Promise((done) => {
   look();
 })"""
 
+SETTLED = "Promise.all(document.getAnimations().map((a) => a.finished))"
+
 
 def lighthouse(server: FakeServer) -> None:
     server.say(
@@ -62,6 +64,7 @@ async def take(browser: Browser, name: str, tell: Callable[[FakeServer], None], 
         await _begin(seen)
         tell(server)
         await seen.sees("#link", "Direct")
+        await seen.page.evaluate(SETTLED)
         await seen.page.evaluate(LOUD)
         await seen.page.mouse.move(0, 0)
         await seen.page.screenshot(path=IMAGES / name)

@@ -89,7 +89,7 @@ async def test_the_microphone_is_pulled_out(seen) -> None:
 
 
 async def test_no_https(browser, server) -> None:
-    async with opened(browser, server, url=f"http://voxrtc.test:{server.port}/") as seen:
+    async with opened(browser, server, url=f"http://voxrtc.test:{server.port}/", expected=["Opener-Policy"]) as seen:
         await seen.sees("#problem h2", "This page needs HTTPS to use the microphone")
         await seen.state("ready")
         await seen.press("Type instead")
