@@ -103,7 +103,7 @@ const length = ([from, to]) => Math.max(0, Math.round(to - from));
 function sentence(answer) {
   const { number, waited, heard, thought, voiced, total, speculated } = answer;
   const parts = `Waited ${length(waited)}, heard ${length(heard)}, thought ${length(thought)}, voiced ${length(voiced)} ms`;
-  return `Answer ${number}: first sound after ${ms(total)}. ${parts}${speculated ? ", made in your pause" : ""}.`;
+  return `Answer ${number}: first sound after ${ms(total)}. ${parts}${speculated ? ", begun in your pause" : ""}.`;
 }
 
 function row({ number, waited, heard, thought, voiced, total }) {

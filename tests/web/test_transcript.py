@@ -150,7 +150,7 @@ async def test_waterfalls(seen) -> None:
     await seen.call()
     seen.server.say({"type": "speech_paused", "at": 3520, "end": 1600}, metrics(1))
     await seen.sees("#waterfalls", "610 ms")
-    told = "Answer 1: first sound after 610 ms. Waited 600, heard 180, thought 140, voiced 80 ms, made in your pause."
+    told = "Answer 1: first sound after 610 ms. Waited 600, heard 180, thought 140, voiced 80 ms, begun in your pause."
     assert await seen.page.get_attribute(".waterfall", "aria-label") == told
     for number in range(2, 8):
         seen.server.say(metrics(number, speculated=False, voice_to_voice_ms=1000.0 + number, first_audio_ms=1000.0))
