@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from script import clause, ended, metrics, spoken, started, state, stats, transcript, whole
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -86,7 +87,7 @@ async def test_contrast(look, scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_nothing(look, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.async_playwright").Axe()
+    axe = Axe()
     async with look(color_scheme=scheme) as seen:
         await seen.state("ready")
         await settled(seen)
