@@ -91,11 +91,6 @@ class Worker:
         for thread in self._threads:
             thread.start()
 
-    @property
-    def idle(self) -> bool:
-        """Nothing runs or waits."""
-        return not self._heap and not self._running
-
     async def stream(self, work: Callable[[Job[T]], None], priority: int = FIRST) -> AsyncGenerator[T, None]:
         """What ``work`` emits, as it comes; raises what it raises. Closing it cancels the job."""
         job = Job(work, priority)
@@ -114,11 +109,13 @@ class Worker:
                 job.hurried = job.hurried or job.priority >= LAST
 
     def close(self) -> None:
-        """Cancel everything and wait for the threads, that is, for the native steps under way."""
+        """Cancel what runs, refuse what waits, and wait for the threads, that is, for the native steps under way."""
         with self._changed:
             self._closed = True
-            for job in [*self._running, *(entry[2] for entry in self._heap)]:
+            for job in self._running:
                 job.cancelled = True
+            for _, _, job in self._heap:
+                job.refuse(self._is_closed())
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
@@ -126,7 +123,7 @@ class Worker:
     def _add(self, job: Job[object]) -> None:
         with self._changed:
             if self._closed:
-                raise ModelsError(f"{self._name} is closed")
+                raise self._is_closed()
             self._heap = [entry for entry in self._heap if not entry[2].cancelled]
             heapq.heapify(self._heap)
             if len(self._heap) >= self._bound:
@@ -135,6 +132,9 @@ class Worker:
             for other in self._running:
                 other.hurried = other.hurried or other.priority > job.priority
             self._changed.notify()
+
+    def _is_closed(self) -> ModelsError:
+        return ModelsError(f"{self._name} is closed")
 
     def _make_room(self) -> None:
         busy = ModelsError(f"{self._name} has {self._bound} requests waiting; try again shortly")

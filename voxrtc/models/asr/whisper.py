@@ -25,6 +25,7 @@ import numpy as np
 import tokenizers
 
 from voxrtc.audio import HEARD_RATE, Samples, level_dbfs
+from voxrtc.errors import ModelsError
 from voxrtc.models.asr.features import log_mel
 from voxrtc.models.wire import Heard
 
@@ -44,10 +45,10 @@ TOKENS_PER_S = 9
 """Fast English is under 6 tokens a second; scripts of several bytes a sign need more."""
 SILENT_DBFS = -66.0
 
-# Measured: speech has p >= 0.54 and no-speech <= 0.36, noise, clicks, hum and silence p <= 0.23 and no-speech >= 0.5.
-SURE_P = 0.5
-UNSURE_P = 0.3
-NO_SPEECH = 0.45
+LEAST_P = ((0.4, 0.25), (0.7, 0.5), (1.0, 0.8))
+"""Up to which probability of no speech at least which mean token probability is believed. Sentences have p >= 0.54,
+single words 0.25 .. 0.94, both no-speech <= 0.36; hiss, hum, clicks, knocks and silence p <= 0.23 and no-speech >= 0.5,
+pure tones ("AHHHH") p <= 0.71 and no-speech >= 0.8."""
 
 Cancelled = Callable[[], bool]
 
@@ -59,7 +60,7 @@ class _Decoded:
     """Mean token probability: exp of the mean log-probability."""
     no_speech: float
     capped: bool
-    """It went on until the cap: as loops do."""
+    """It went on until the cap, as loops do."""
 
 
 _NOTHING = _Decoded([], 0.0, 1.0, False)
@@ -83,6 +84,7 @@ class Whisper:
         """The words in ``samples`` (n,) at 16 kHz, n of any size; ``language`` ISO 639-1, None to detect it.
 
         Text is empty where there is no speech. Where ``cancelled`` turns true on the way: what there is by then.
+        Raises ModelsError for a language it does not know.
         """
         began = time.perf_counter()
         texts: list[str] = []
@@ -150,7 +152,7 @@ class Whisper:
     def _id(self, token: str) -> int:
         number = self._tokenizer.token_to_id(token)
         if number is None:
-            raise ValueError(f"the model knows no {token}")
+            raise ModelsError(f"whisper knows no '{token.strip('<|>')}'")
         return int(number)
 
 
@@ -165,9 +167,8 @@ def _room(seconds: float) -> int:
 
 
 def _is_speech(decoded: _Decoded) -> bool:
-    if not decoded.tokens or decoded.p < UNSURE_P:
-        return False
-    return decoded.p >= SURE_P or decoded.no_speech < NO_SPEECH
+    least = next(p for no_speech, p in LEAST_P if decoded.no_speech <= no_speech)
+    return bool(decoded.tokens) and decoded.p >= least
 
 
 def _says_something(text: str) -> bool:

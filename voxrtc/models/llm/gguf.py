@@ -134,7 +134,9 @@ def _params(model: Path, threads: int, slots: int, context_tokens: int) -> Any:
     params.n_parallel = slots
     params.n_ctx = context_tokens * slots
     params.n_batch = params.n_ubatch = BATCH
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    for cores in (params.cpuparams, params.cpuparams_batch):
+        cores.n_threads = threads
+        cores.poll = 0  # threads that have nothing to do leave the cores to whisper and the voice
     params.cache_ram_mib = 0  # no second copy of what the slots hold
     params.cache_idle_slots = False
     params.n_ctx_checkpoints = 0

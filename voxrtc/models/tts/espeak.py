@@ -19,7 +19,7 @@ from voxrtc.languages import NAMES
 from voxrtc.models.tts.trim import pause, trim
 from voxrtc.models.tts.voice import Spoken
 
-VOICES = {code: code for code in NAMES} | {"en": "en-us", "fr": "fr-fr", "zh": "cmn"}
+VOICES = {code: code for code in NAMES} | {"en": "en-us", "zh": "cmn"}
 """Language code to espeak-ng's name for it."""
 WORDS_PER_MINUTE = 165
 MISSING = "this language needs the voice espeak, which is not installed; run: pip install 'voxrtc[espeak]'"

@@ -1,0 +1,280 @@
+"""The embedded profile with its real models (SmolLM2 thinks), as a host drives it."""
+
+import asyncio
+import contextlib
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxrtc.audio import SPOKEN_RATE, from_pcm16, level_dbfs, resample
+from voxrtc.config import Settings
+from voxrtc.errors import ModelsError
+from voxrtc.models import embedded
+from voxrtc.models.embedded import Embedded
+from voxrtc.models.tts import espeak
+from voxrtc.models.wire import (
+    Answer,
+    Heard,
+    Prepare,
+    Said,
+    Speak,
+    Transcribe,
+    Utterance,
+    pack,
+    unpack,
+)
+
+pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
+
+SYSTEM = Settings().dialogue.system_prompt
+DATA = Path(__file__).parents[1] / "data"
+
+
+def clip(name: str) -> np.ndarray:
+    with wave.open(str(DATA / f"{name}.wav")) as file:
+        return from_pcm16(file.readframes(file.getnframes()))
+
+
+@pytest.fixture(scope="module")
+def told() -> list[tuple[str, float]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def ready_and_profile(told):
+    """Loaded once; the workers' threads serve whichever loop asks."""
+    profile = Embedded(Settings.model_validate({"models": {"llm": "smollm2-135m", "context_tokens": 1024}}))
+    ready = asyncio.run(profile.load(lambda what, fraction: told.append((what, fraction))))
+    yield ready, profile
+    asyncio.run(profile.close())
+
+
+@pytest.fixture(scope="module")
+def profile(ready_and_profile) -> Embedded:
+    return ready_and_profile[1]
+
+
+async def collect(stream) -> list:
+    return [item async for item in stream]
+
+
+def answer(session="s", *, text=None, audio=None, history=(), tokens=24, language="en", **more) -> Answer:
+    return Answer(
+        session=session,
+        system=SYSTEM,
+        history=list(history),
+        text=text,
+        audio=pack(audio) if audio is not None else None,
+        language=language,
+        max_tokens=tokens,
+        temperature=0.0,
+        **more,
+    )
+
+
+async def test_ready_names_what_runs(ready_and_profile, told):
+    ready, _ = ready_and_profile
+    assert ready.profile == "embedded"
+    assert ready.hears == "whisper-base (int8, ctranslate2)"
+    assert "SmolLM2" in ready.thinks
+    assert ready.speaks == "hibari (English)"
+    assert ready.voices["hibari"] == ["en"]
+    assert "en" in ready.hears_languages
+    assert ready.load_s > 0
+    assert told[-1] == ("ready", 1.0)
+    assert {"loading whisper-base", "loading smollm2-135m"} <= {what for what, _ in told}
+
+
+async def test_speech_is_heard_then_answered(profile):
+    items = await collect(profile.answer(answer(audio=clip("austen-0930"))))
+    heard, *said = items
+    assert isinstance(heard, Heard)
+    assert heard.text.startswith("He might even have been made amiable")
+    assert heard.took_ms > 0
+    assert said
+    assert all(isinstance(item, Said) and item.text for item in said)
+
+
+async def test_text_is_answered_without_being_heard(profile):
+    items = await collect(profile.answer(answer(text="What is the capital of France?")))
+    assert items
+    assert all(isinstance(item, Said) for item in items)
+    assert "France" in "".join(item.text for item in items)
+
+
+async def test_noise_is_heard_as_nothing_and_not_answered(profile):
+    hiss = np.random.default_rng(0).standard_normal(32_000).astype(np.float32) * 0.05
+    (heard,) = await collect(profile.answer(answer(audio=hiss)))
+    assert heard.text == ""
+
+
+@pytest.mark.parametrize("partial", [False, True])
+async def test_transcribe(profile, partial):
+    (heard,) = await collect(profile.transcribe(Transcribe(pack(clip("jfk")), "en", partial)))
+    assert "ask not what your country" in heard.text
+    assert heard.confidence > 0.6
+
+
+async def test_language_may_be_left_open(profile):
+    for language in (None, "auto"):
+        (heard,) = await collect(profile.transcribe(Transcribe(pack(clip("jfk")), language)))
+        assert heard.language == "en"
+
+
+async def test_an_unknown_language_is_refused_with_a_sentence(profile):
+    with pytest.raises(ModelsError, match="'xx'"):
+        await collect(profile.transcribe(Transcribe(pack(clip("jfk")), "xx")))
+
+
+async def test_closing_an_answer_stops_the_model(profile, monkeypatch):
+    """The request ends within two tokens of the one that was read last, not after all of its 400."""
+    usages = []
+    generate = profile._engines.gguf.generate
+
+    def watched(*args, **kwargs):
+        usages.append(generate(*args, **kwargs))
+        return usages[-1]
+
+    monkeypatch.setattr(profile._engines.gguf, "generate", watched)
+    stream = profile.answer(answer(text="Tell me a long story about a king and his ships.", tokens=400))
+    for _ in range(3):
+        await anext(stream)
+    await stream.aclose()
+    await collect(profile.answer(answer(text="Hello.", tokens=2)))  # the same slot: comes after the stopped one
+    assert 3 <= usages[0].said <= 40
+
+
+async def test_answers_give_prepare_no_way(profile):
+    """A prepare for another session is under way; an answer stops it, and is itself whole."""
+    long = "I was wondering, while I walked along the river, " * 12
+    preparing = asyncio.create_task(collect(profile.prepare(Prepare("other", SYSTEM, [], long))))
+    await asyncio.sleep(0)
+    items = await collect(profile.answer(answer(text="What is the capital of France?")))
+    assert items
+    assert await preparing == []
+
+
+async def test_prepare_does_nothing_while_a_caller_waits(profile, monkeypatch):
+    asked = []
+    monkeypatch.setattr(profile, "_read", lambda *args: asked.append(args))
+    stream = profile.answer(answer(text="Tell me about the sea.", tokens=60))
+    await anext(stream)
+    assert await collect(profile.prepare(Prepare("other", SYSTEM, [], "How are"))) == []
+    assert asked == []
+    await stream.aclose()
+
+
+async def test_prepared_words_are_not_read_again(profile, monkeypatch):
+    usages = []
+    generate = profile._engines.gguf.generate
+    monkeypatch.setattr(
+        profile._engines.gguf, "generate", lambda *a, **k: usages.append(generate(*a, **k)) or usages[-1]
+    )
+    history = [Utterance("user", "Hello."), Utterance("assistant", "Hi, what can I do", interrupted=True)]
+    words = "I would like to know how far it is from Paris"
+    assert await collect(profile.prepare(Prepare("p", SYSTEM, history, words))) == []
+    await collect(profile.answer(answer("p", text=words + " to Berlin.", history=history)))
+    prepared, answered = usages
+    assert answered.cached >= prepared.prompt - 8
+
+
+async def test_two_sessions_interleaved_do_not_read_each_other(profile, monkeypatch):
+    usages = []
+    generate = profile._engines.gguf.generate
+    monkeypatch.setattr(
+        profile._engines.gguf, "generate", lambda *a, **k: usages.append(generate(*a, **k)) or usages[-1]
+    )
+    topics = {"a": "the mountains of the moon", "b": "birds that can fly backwards"}
+    histories: dict[str, list[Utterance]] = {name: [] for name in topics}
+    for _ in range(3):
+        for name, topic in topics.items():
+            text = f"Tell me something about {topic}, please."
+            items = await collect(profile.answer(answer(name, text=text, history=histories[name])))
+            histories[name] += [Utterance("user", text), Utterance("assistant", "".join(i.text for i in items))]
+    for usage in usages[2:]:
+        assert usage.prompt - usage.cached <= 60, "only the last reply and the new line"
+
+
+async def test_two_callers_at_once_are_both_answered(profile):
+    first, second = await asyncio.gather(
+        collect(profile.answer(answer("a", audio=clip("austen-0930")))),
+        collect(profile.answer(answer("b", audio=clip("austen-0880")))),
+    )
+    assert "amiable" in first[0].text
+    assert "young man" in second[0].text
+    assert len(first) > 1
+    assert len(second) > 1
+
+
+async def test_a_final_transcript_does_not_wait_for_partials(profile):
+    order: list[str] = []
+
+    async def run(name: str, partial: bool) -> None:
+        await collect(profile.transcribe(Transcribe(pack(clip("jfk")), "en", partial)))
+        order.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        for i in range(3):
+            group.create_task(run(f"partial {i}", True))
+        group.create_task(run("final", False))
+    assert order.index("final") <= 1
+
+
+async def test_cancelled_tasks_leave_nothing_waiting(profile):
+    async def ask() -> None:
+        await collect(profile.answer(answer(audio=clip("jfk"), tokens=400)))
+
+    for _ in range(5):
+        task = asyncio.create_task(ask())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert profile._urgent == 0
+    assert await collect(profile.answer(answer(text="Hello.", tokens=3)))
+
+
+async def test_speech_comes_a_sentence_at_a_time_and_is_understood(profile):
+    text = "The museum opens at nine. It closes at five."
+    items = await collect(profile.speak(Speak(text=text)))
+    assert [text[i.start : i.end] for i in items] == ["The museum opens at nine.", "It closes at five."]
+    said = resample(np.concatenate([unpack(i.samples) for i in items]), SPOKEN_RATE, 16_000)
+    (heard,) = await collect(profile.transcribe(Transcribe(pack(said), "en")))
+    assert "museum" in heard.text
+    assert "closes" in heard.text
+
+
+async def test_nothing_to_say_is_no_speech(profile):
+    assert await collect(profile.speak(Speak(text="... 😀"))) == []
+
+
+@pytest.mark.skipif(not espeak.installed(), reason="the extra espeak is not installed")
+async def test_other_languages_are_spoken_by_espeak(profile):
+    (speech,) = await collect(profile.speak(Speak(text="Guten Tag, wie geht es?", voice="hibari", language="de")))
+    assert level_dbfs(unpack(speech.samples)) > -35
+
+
+async def test_other_languages_without_espeak_are_refused(profile, monkeypatch):
+    voices = {name: voice for name, voice in profile._engines.voices.items() if name != "espeak"}
+    engines = embedded._Engines(profile._engines.whisper, profile._engines.gguf, voices)
+    monkeypatch.setattr(profile, "_engines", engines)
+    with pytest.raises(ModelsError, match=r"voxrtc\[espeak\]"):
+        await collect(profile.speak(Speak(text="Guten Tag", language="de")))
+
+
+async def test_an_unknown_voice_is_refused(profile):
+    with pytest.raises(ModelsError, match="no voice 'elvis'"):
+        await collect(profile.speak(Speak(text="Hello", voice="elvis")))
+
+
+async def test_before_loading_every_verb_is_refused():
+    profile = Embedded(Settings())
+    try:
+        with pytest.raises(ModelsError, match="not loaded"):
+            await collect(profile.answer(answer(text="Hello.")))
+        with pytest.raises(ModelsError, match="not loaded"):
+            await collect(profile.speak(Speak(text="Hello.")))
+    finally:
+        await profile.close()
