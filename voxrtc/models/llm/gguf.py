@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import xllamacpp
-
 from voxrtc.errors import ModelsError
 from voxrtc.models.llm.prompt import messages
+from voxrtc.models.threads import wait_politely
 from voxrtc.models.wire import Utterance
 
 BATCH = 32
@@ -55,7 +54,7 @@ class Gguf:
             # The server insists on listening. It gets a socket in a folder only we may enter, which is gone after this.
             params.hostnames = [f"{folder}/llama.sock"]
             try:
-                self._server: Any = xllamacpp.Server(params)
+                self._server: Any = _runtime().Server(params)
             except Exception as error:
                 raise ModelsError(f"llama.cpp cannot load {model}: {error}") from error
 
@@ -128,8 +127,16 @@ class _Request:
             self._say(text)
 
 
+def _runtime() -> Any:
+    """The module xllamacpp; OpenMP comes with it."""
+    wait_politely()
+    import xllamacpp
+
+    return xllamacpp
+
+
 def _params(model: Path, threads: int, slots: int, context_tokens: int) -> Any:
-    params = xllamacpp.CommonParams()
+    params = _runtime().CommonParams()
     params.model.path = str(model)
     params.n_parallel = slots
     params.n_ctx = context_tokens * slots
