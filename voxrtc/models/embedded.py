@@ -11,7 +11,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -95,42 +97,48 @@ class Embedded:
 
     def _load(self, progress: Progress) -> _Engines:
         models = self._settings.models
-        cores = threads.count(models.threads)
         hears, thinks = (ensure(name, models.cache_path, progress) for name in (models.asr, models.llm))
-        progress(f"loading {models.asr}", 0.0)
-        whisper = Whisper(hears, cores)
-        progress("loading the voices", 0.1)
-        voices = self._load_voices()
-        progress(f"loading {models.llm}", 0.2)
-        gguf = Gguf(
-            next(thinks.glob("*.gguf")), threads=cores, slots=models.slots, context_tokens=models.context_tokens
-        )
-        engines = _Engines(whisper, gguf, voices)
-        self._warm(engines, progress)
+        with ThreadPoolExecutor(2, "loading") as pool:  # most of it waits for the disk, or uses one core
+            ears = pool.submit(self._load_ears_and_voices, hears, progress)
+            mind = pool.submit(self._load_mind, thinks, progress)
+            whisper, voices = ears.result()
+            engines = _Engines(whisper, mind.result(), voices)
         progress("ready", 1.0)
         return engines
 
-    def _load_voices(self) -> dict[str, Voice]:
+    def _load_ears_and_voices(self, folder: Path, progress: Progress) -> tuple[Whisper, dict[str, Voice]]:
+        """Whisper and the voices, each run once as a call will."""
+        progress(f"loading {self._settings.models.asr}", 0.0)
+        whisper = Whisper(folder, threads.count(self._settings.models.threads))
+        hiss = np.random.default_rng(0).standard_normal(int(CAREFUL_S * HEARD_RATE), np.float32) * 0.01
+        for seconds in (SHORTEST_S / 2, CAREFUL_S - 2):
+            whisper.hear(hiss[: int(seconds * HEARD_RATE)], "en")
+        progress("loading the voices", 0.1)
         voices: dict[str, Voice] = {}
         if self._settings.tts.voice == "hibari":
             voices["hibari"] = Hibari()
         if self._settings.tts.voice == "espeak" or espeak.installed():
             voices["espeak"] = espeak.Espeak()
-        return voices
-
-    def _warm(self, engines: _Engines, progress: Progress) -> None:
-        """Run each engine as a call will; the system prompt's state stays in every slot."""
-        progress("warming up", 0.6)
-        hiss = np.random.default_rng(0).standard_normal(int(CAREFUL_S * HEARD_RATE), np.float32) * 0.01
-        for seconds in (SHORTEST_S / 2, CAREFUL_S - 2):
-            engines.whisper.hear(hiss[: int(seconds * HEARD_RATE)], "en")
-        for name, voice in engines.voices.items():
+        for voice in voices.values():
             for _ in voice.speak("Hello there, how are you?", "en", 1.0):
-                progress(f"warming up {name}", 0.7)
+                progress("loading the voices", 0.2)
+        return whisper, voices
+
+    def _load_mind(self, folder: Path, progress: Progress) -> Gguf:
+        """The language model, with the system prompt's state in every slot."""
+        models = self._settings.models
+        progress(f"loading {models.llm}", 0.2)
+        gguf = Gguf(
+            next(folder.glob("*.gguf")),
+            threads=threads.count(models.threads),
+            slots=models.slots,
+            context_tokens=models.context_tokens,
+        )
         system = self._settings.dialogue.system_prompt
-        for slot in range(self._settings.models.slots):
-            progress("reading the system prompt", 0.8)
-            engines.gguf.generate(system, [], "Hello.", slot, Sampling(2, 0.0), lambda text: None)
+        for slot in range(models.slots):
+            progress("reading the system prompt", 0.6 + 0.4 * slot / models.slots)
+            gguf.generate(system, [], "Hello.", slot, Sampling(2, 0.0), lambda text: None)
+        return gguf
 
     async def close(self) -> None:
         """Stop what runs, then free the models."""
