@@ -154,3 +154,15 @@ def test_it_says_nothing_on_the_terminal(gguf, capfd):
     out, err = capfd.readouterr()
     assert out == ""
     assert err == ""
+
+
+def test_a_window_that_slides_keeps_what_stays_in_it(gguf):
+    """The oldest turn goes, all that follows moves up: its tokens are moved, not computed again."""
+    lines = [
+        Utterance("user" if i % 2 == 0 else "assistant", f"Line {i} is about {thing} and how one keeps them in winter.")
+        for i, thing in enumerate(["apples", "boats", "clocks", "drums", "engines", "flutes"])
+    ]
+    whole = Reply(gguf, "And what about geese?", history=lines, tokens=1).usage
+    slid = Reply(gguf, "And what about geese?", history=lines[2:], tokens=1).usage
+    assert slid.prompt < whole.prompt
+    assert slid.cached >= slid.prompt - 8
