@@ -12,6 +12,7 @@ FLOORS = [
     {"bench", "doctor"},
     {"server"},
     {"calls"},
+    {"call"},
     {"dialogue"},
     {"endpointing"},
     {"media", "models"},

@@ -1,5 +1,7 @@
 """The errors that cross the seams of voxrtc. Every message is a sentence a user can act on."""
 
+import traceback
+
 
 class VoxrtcError(Exception):
     """Base of everything that voxrtc raises on purpose; ``str()`` of it may be shown to a user."""
@@ -43,3 +45,10 @@ class UnknownCall(VoxrtcError):
 
 class AudioError(VoxrtcError):
     """Audio that cannot be read, or is not audio."""
+
+
+def frames(error: BaseException) -> str:
+    """What was raised and where, for the log: without the message, which may hold what a caller said."""
+    if isinstance(error, BaseExceptionGroup):
+        return "".join(frames(inner) for inner in error.exceptions)
+    return f"{type(error).__name__} at\n{''.join(traceback.format_tb(error.__traceback__))}"
