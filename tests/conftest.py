@@ -1,0 +1,38 @@
+"""Switchboards for the tests of calls and of the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.calling import Exchange, idle
+from voxrtc.config import Settings
+from voxrtc.endpointing.vad import SileroModel
+from voxrtc.server.serve import silero_file
+
+Open = Callable[..., Exchange]
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Open]:
+    """Makes switchboards (tests.calling.Exchange); closes them, and sees to it that no task is left of them."""
+    before = asyncio.all_tasks()
+    made: list[Exchange] = []
+
+    def open_one(*args: object, **sections: object) -> Exchange:
+        made.append(Exchange(*args, **sections))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield open_one
+    for one in made:
+        await one.close()
+        assert one.calls.active == one.calls.waiting == 0
+    assert await idle(before) == set()
+
+
+@pytest.fixture(scope="session")
+def silero() -> SileroModel:
+    """The real network of the store."""
+    return SileroModel(silero_file(Settings()))
