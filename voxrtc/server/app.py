@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
 from voxrtc.calls import Calls
 from voxrtc.config import Settings
-from voxrtc.errors import CallsFull, SdpError, UnknownCall, VoxrtcError
+from voxrtc.errors import CallsFull, SdpError, UnknownCall, VoxrtcError, frames
 from voxrtc.metrics import Metrics
 from voxrtc.server import offer, ops
 from voxrtc.server.keys import CALLS, METRICS, SETTINGS, STATUS
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 WEB = Path(__file__).resolve().parents[2] / "web"
 """The page's files. They lie beside the package in a checkout, which is how voxrtc is installed (pip install -e)."""
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,23 +38,58 @@ HEADERS = {
 
 def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics) -> web.Application:
     """The application of the public port. The caller owns ``calls`` and closes it."""
-    app = web.Application(middlewares=[errors, headers], client_max_size=settings.server.max_body_kb * 1024)
+    app = web.Application(middlewares=[headers, errors], client_max_size=settings.server.max_body_kb * 1024)
     app[SETTINGS], app[CALLS], app[STATUS], app[METRICS] = settings, calls, status, metrics
     app.add_routes(offer.routes)
     app.add_routes(ops.health_routes)
-    app.router.add_get("/", page)
-    app.router.add_static("/", WEB)
+    app.router.add_get("/", partial(page, WEB / "index.html"))
+    for file in sorted(path for path in WEB.iterdir() if path.is_file() and not path.name.startswith(".")):
+        # Each file by its name: nothing else can be asked for, however the path is spelt.
+        app.router.add_get(f"/{file.name}", partial(page, file))
     return app
 
 
-async def page(request: web.Request) -> web.FileResponse:
-    """The page a caller opens."""
-    return web.FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+def make_ops_app(public: web.Application) -> web.Application:
+    """The application of the operators' port, about the calls of the public one."""
+    settings = public[SETTINGS]
+    app = web.Application(middlewares=[headers, errors])
+    app[SETTINGS], app[CALLS], app[STATUS], app[METRICS] = settings, public[CALLS], public[STATUS], public[METRICS]
+    app.add_routes(ops.health_routes)
+    if settings.metrics.enabled:
+        app.add_routes(ops.metrics_routes)
+    if settings.ops.host in LOOPBACK:
+        app.add_routes(ops.debug_routes)
+    return app
+
+
+def make_runner(app: web.Application) -> web.AppRunner:
+    """What serves ``app``. aiohttp's own choices, but for these:
+
+    Nobody has to send us compressed JSON, and a small bomb cannot become a big one. Nor does anybody who was told that
+    his body is wrong need 10 s to send the rest of it.
+    """
+    return web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=2.0, auto_decompress=False, lingering_time=1.0
+    )
+
+
+async def page(file: Path, request: web.Request) -> web.StreamResponse:
+    """One file of the page. Asked for again each time, cheaply: a new version must not meet old parts of itself."""
+    return web.FileResponse(file, headers={"Cache-Control": "no-cache"})
 
 
 def error_body(code: str, message: str) -> dict[str, dict[str, str]]:
     """What every error answer carries."""
     return {"error": {"code": code, "message": message}}
+
+
+@web.middleware
+async def headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Security headers on every answer, errors included."""
+    response = await handler(request)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
 
 
 @web.middleware
@@ -71,23 +109,16 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except VoxrtcError as error:
         return web.json_response(error_body("bad_request", str(error)), status=400)
     except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        message = error.text if error.text and not error.text.startswith(str(error.status)) else error.reason
-        code = error.reason.lower().replace(" ", "_")
-        kept = {k: v for k, v in error.headers.items() if k in ("Allow", "Retry-After")}
-        return web.json_response(error_body(code, message), status=error.status, headers=kept)
-    except Exception:
-        logger.exception("%s %s failed", request.method, request.path)
+        return _http_error(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+        # Not logger.exception: the message of an error may hold what a caller sent.
+        logger.error("%s %r failed with %s", request.method, request.path, frames(error))  # noqa: TRY400
         return web.json_response(error_body("internal", "The server failed at this; its log says why."), status=500)
 
 
-@web.middleware
-async def headers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Security headers on every answer; files of the page are asked for again each time, cheaply."""
-    response = await handler(request)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    if isinstance(response, web.FileResponse):
-        response.headers.setdefault("Cache-Control", "no-cache")
-    return response
+def _http_error(error: web.HTTPException) -> web.StreamResponse:
+    """aiohttp's own errors in our form; ``text`` is a sentence of ours, or "404: Not Found"."""
+    message = error.text if error.text and not error.text.startswith(str(error.status)) else error.reason
+    code = error.reason.lower().replace(" ", "_")
+    kept = {name: value for name, value in error.headers.items() if name in ("Allow", "Retry-After")}
+    return web.json_response(error_body(code, message), status=error.status, headers=kept)

@@ -5,6 +5,7 @@ The shape is that of aiortc's own examples; events and commands go over the data
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -16,6 +17,8 @@ from voxrtc.server.keys import CALLS, SETTINGS
 routes = web.RouteTableDef()
 
 MAX_CANDIDATES = 64
+BODY_S = 10.0
+"""Seconds in which a request's body must have come."""
 T = TypeVar("T")
 
 
@@ -40,16 +43,27 @@ class Trickle(msgspec.Struct, frozen=True):
 
 
 async def read_json(request: web.Request, kind: type[T]) -> T:
-    """The request's body as ``kind``: 415 if it is not called JSON, 400 if it is none, 422 if it is wrong."""
+    """The request's body as ``kind``: 415 if it is not called JSON, 408 if it comes too slowly, 400 if it is none,
+    422 if it is wrong."""
     if request.content_type not in ("application/json", "text/json"):
         raise web.HTTPUnsupportedMediaType(text=f"send application/json, not {request.content_type}")
-    body = await request.read()
+    if "Content-Encoding" in request.headers:
+        raise web.HTTPUnsupportedMediaType(text="send the JSON as it is, without a Content-Encoding")
+    try:
+        async with asyncio.timeout(BODY_S):
+            body = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"the body did not come within {BODY_S:g} s") from None
+    except ConnectionError:
+        raise web.HTTPBadRequest(text="the connection broke in the middle of the body") from None
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise web.HTTPUnprocessableEntity(text=f"the JSON is not as it should be: {error}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise web.HTTPBadRequest(text=f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise web.HTTPBadRequest(text="the JSON is nested too deeply") from None
 
 
 def ice_servers(request: web.Request) -> list[dict[str, Any]]:

@@ -43,7 +43,8 @@ async def ready(request: web.Request) -> web.Response:
     no_store = {"Cache-Control": "no-store"}
     if runs is None:
         state = "draining" if status.draining else "loading"
-        body: dict[str, Any] = {"status": state, "what": status.what, "fraction": round(status.fraction, 3)}
+        what, fraction = status.doing
+        body: dict[str, Any] = {"status": state, "what": what, "fraction": round(fraction, 3)}
         return web.json_response(body, status=503, headers=no_store | {"Retry-After": "1"})
     body = {
         "status": "ready",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import signal
+import socket
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +23,7 @@ from voxrtc.metrics import Metrics
 from voxrtc.models import store
 from voxrtc.models.client import HostClient
 from voxrtc.models.wire import Ready
-from voxrtc.server.app import errors, make_app
-from voxrtc.server.keys import CALLS, METRICS, SETTINGS, STATUS
-from voxrtc.server.ops import debug_routes, health_routes, metrics_routes
+from voxrtc.server.app import make_app, make_ops_app, make_runner
 from voxrtc.server.status import Status
 
 logger = logging.getLogger(__name__)
@@ -56,20 +57,18 @@ async def running(settings: Settings, progress: Callable[[str, float], None]) ->
         progress(what, fraction)
 
     runners: list[web.AppRunner] = []
-    try:
-        url = await _listen(app, settings.server.host, settings.server.port, runners)
+    async with AsyncExitStack() as stack:  # what is pushed last goes first, and each whether or not others fail
+        stack.push_async_callback(host.close)
+        stack.push_async_callback(_close_all, runners)
+        stack.push_async_callback(calls.close)
+        stack.callback(status.drain)
+        url = await _listen(app, "server", settings.server.host, settings.server.port, runners)
         if settings.ops.port:
-            await _listen(_ops_app(app), settings.ops.host, settings.ops.port, runners)
+            await _listen(make_ops_app(app), "ops", settings.ops.host, settings.ops.port, runners)
         ready = await host.start(report)
         await calls.warm()
         status.warm = True
         yield Running(url, ready, calls, host)
-    finally:
-        status.draining = True
-        await calls.close()
-        for runner in runners:
-            await runner.cleanup()
-        await host.close()
 
 
 async def serve(settings: Settings, progress: Callable[[str, float], None], started: Callable[[Running], None]) -> None:
@@ -79,13 +78,16 @@ async def serve(settings: Settings, progress: Callable[[str, float], None], star
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     serving = asyncio.create_task(_serve(settings, progress, started), name="serve")
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    serving.cancel()
     try:
-        await serving
-    except asyncio.CancelledError:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        serving.cancel()
+        await asyncio.wait({serving, stopping})
+    if serving.cancelled():
         logger.info("stopped")
+    else:
+        serving.result()
 
 
 async def _serve(
@@ -102,32 +104,38 @@ def silero_file(settings: Settings) -> Path:
     return next(folder.glob("*.onnx"))
 
 
-async def _listen(app: web.Application, host: str, port: int, runners: list[web.AppRunner]) -> str:
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
+async def _listen(app: web.Application, section: str, host: str, port: int, runners: list[web.AppRunner]) -> str:
+    """Serve ``app`` there; returns its URL. Raises VoxrtcError with what to change where that is not possible."""
+    runner = make_runner(app)
     await runner.setup()
     runners.append(runner)
     try:
         await web.TCPSite(runner, host, port, reuse_address=True).start()
     except OSError as error:
-        raise VoxrtcError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
-    address = runner.addresses[0]
-    return f"http://{_shown(host)}:{address[1]}"
+        raise VoxrtcError(f"cannot listen on {_shown(host, host)}:{port}: {_why(error, section)}") from None
+    return f"http://{_shown(host)}:{runner.addresses[0][1]}"
 
 
-def _shown(host: str) -> str:
-    """A host that a person can open: listening everywhere is reached at localhost."""
+def _why(error: OSError, section: str) -> str:
+    """asyncio wraps the reason in a long sentence of its own; a name that is none has no errno of the system."""
+    if isinstance(error, socket.gaierror):
+        return f"{error.strerror}; {section}.host is no address of this machine"
+    reason = os.strerror(error.errno).lower() if error.errno else str(error)
+    hints = {
+        errno.EADDRINUSE: f"another program has it; set {section}.port to another",
+        errno.EACCES: f"ports below 1024 need privileges; set {section}.port to another",
+        errno.EADDRNOTAVAIL: f"{section}.host is no address of this machine",
+    }
+    return f"{reason} ({hint})" if (hint := hints.get(error.errno or 0)) else reason
+
+
+async def _close_all(runners: list[web.AppRunner]) -> None:
+    for runner in runners:
+        await runner.cleanup()
+
+
+def _shown(host: str, everywhere: str = "localhost") -> str:
+    """A host as URLs have it, and one that a person can open: listening everywhere is reached at localhost."""
     if host in ("0.0.0.0", "::", ""):
-        return "localhost"
+        return everywhere
     return f"[{host}]" if ":" in host else host
-
-
-def _ops_app(public: web.Application) -> web.Application:
-    app = web.Application(middlewares=[errors])
-    app[SETTINGS], app[CALLS] = public[SETTINGS], public[CALLS]
-    app[STATUS], app[METRICS] = public[STATUS], public[METRICS]
-    app.add_routes(health_routes)
-    if public[SETTINGS].metrics.enabled:
-        app.add_routes(metrics_routes)
-    if public[SETTINGS].ops.host in ("127.0.0.1", "::1", "localhost"):
-        app.add_routes(debug_routes)
-    return app

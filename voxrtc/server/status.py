@@ -25,10 +25,23 @@ class Status:
         """As models.profiles.Progress."""
         self.what, self.fraction = what, fraction
 
+    def drain(self) -> None:
+        """The end has begun."""
+        self.draining = True
+
     @property
     def ready(self) -> Ready | None:
         """What runs, or None while a call could not be answered as it should."""
         return self.models.ready if self.warm and not self.draining else None
+
+    @property
+    def doing(self) -> tuple[str, float]:
+        """What is under way while not ready, and how far it is, 0..1."""
+        if self.draining:
+            return "ending", 0.0
+        if self.warm and self.models.ready is None:
+            return "starting the models again", 0.0
+        return self.what, self.fraction
 
     @property
     def uptime_s(self) -> float:
