@@ -139,6 +139,7 @@ class Tts(Section):
     voice: Literal["hibari", "espeak"] = "hibari"
     speed: float = Field(1.0, ge=0.5, le=2.0)
     first_clause_chars: int = Field(12, ge=1, le=200)
+    breath_chars: int = Field(16, ge=0, le=200)
     max_clause_chars: int = Field(220, ge=20, le=2_000)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voxrtc.dialogue.clauses import ClauseCutter, speakable
+from voxrtc.dialogue.clauses import ClauseCutter, read_aloud, speakable
 
 FIRST, LONGEST = 12, 220
 
@@ -105,3 +105,44 @@ def test_only_the_last_clause_may_be_without_words(text: str) -> None:
 def test_speakable() -> None:
     assert speakable("a  *b*\n\tc 👍🏽 ") == "a b c "
     assert speakable("snow — and 2 > 1") == "snow — and 2 > 1"
+
+
+def cut_early(text: str, first: int = 12, breath: int = 16) -> list[str]:
+    """The clauses of ``text``, fed a character at a time as a model would write it."""
+    cutter = ClauseCutter(first, LONGEST, breath)
+    return [clause for c in text for clause in cutter.feed(c)] + cutter.finish()
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("Mr. Dashwood had leisure to think about it for a long while.", "Mr. Dashwood had leisure"),
+        ("He was not an ill disposed young man.", "He was not an ill disposed young man."),
+        ("I think that is right, and so do they.", "I think that is right,"),
+        ("Paris is the capital of France.", "Paris is the capital of France."),
+        (
+            "Extraordinarily uncompromising grandmothers everywhere applauded.",
+            "Extraordinarily uncompromising grandmothers",
+        ),
+        ("To be or not to be that is the question.", "To be or not to be"),
+    ],
+)
+def test_the_first_clause_may_end_in_a_breath(text: str, first: str) -> None:
+    clauses = cut_early(text)
+    assert clauses[0] == first
+    assert "".join(clauses) == text
+
+
+def test_only_the_first_clause_ends_in_a_breath() -> None:
+    text = "Yes, certainly. The ship went on and on to the far end of the world."
+    assert cut_early(text) == ["Yes, certainly.", " The ship went on and on to the far end of the world."]
+
+
+def test_a_breath_is_never_taken_where_it_is_off() -> None:
+    text = "Mr. Dashwood had leisure to think about it for a long while."
+    assert cut_early(text, breath=0) == [text]
+
+
+def test_what_was_cut_inside_a_sentence_does_not_fall() -> None:
+    assert read_aloud(" Mr. Dashwood had leisure") == "Mr. Dashwood had leisure,"
+    assert read_aloud(" to think.") == "to think."

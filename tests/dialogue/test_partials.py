@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.dialogue.scripted import ScriptedModels, at_ms
 from voxrtc.audio import HEARD_RATE
 from voxrtc.bench.virtual import in_virtual_time
-from voxrtc.dialogue.partials import LONGEST, Partials, StableText
+from voxrtc.dialogue.partials import LONGEST, Partials, StableText, likely
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.errors import ModelsError
 from voxrtc.models.wire import Heard, Prepare
@@ -23,10 +23,12 @@ from voxrtc.models.wire import Heard, Prepare
     ("hypotheses", "shown"),
     [
         (["one", "one two", "one two three"], ["", "one", "one two"]),
-        (["one two", "won too tree", "one two three four"], ["one", "one too", "one too three"]),
-        (["one two three", "one"], ["one two", "one two"]),
-        (["Well, I. And", "Well, I think so"], ["Well, I", "Well, I think"]),
-        (["私は元", "私は元気です"], ["私は", "私は元気で"]),
+        (["one two", "won too tree", "one two three four"], ["", "", ""]),
+        (["one two three", "one"], ["", "one"]),
+        (["Well, I. And", "Well, I think so"], ["", "Well, I"]),
+        (["Howdy married", "Had he married a", "Had he married a more"], ["", "", "Had he married a"]),
+        (["Can you", "", "Can you help"], ["", "", "Can you"]),
+        (["私は元", "私は元気です"], ["", "私は元"]),
         (["", "  "], ["", ""]),
     ],
 )
@@ -75,3 +77,9 @@ def test_what_is_already_shown_is_not_shown_again() -> None:
     for text in ("one two", "one two", "one"):
         scene.partials.add(Heard(text, "en", 0.5), whole=True)
     assert scene.shown == ["one two"]
+
+
+def test_what_is_likely_to_stay() -> None:
+    assert likely("Had he married a more amiable woman?") == "Had he married a more amiable"
+    assert likely("Well, I. And") == "Well, I"
+    assert likely("Hello") == likely("") == ""

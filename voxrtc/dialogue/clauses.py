@@ -1,8 +1,9 @@
 """Text pieces in, clauses out: the cutting of a reply while it is still being written.
 
-The first clause is cut early, so that a voice can begin; later ones at the ends of sentences, or at a comma once
-they are long. What no voice should read (markdown's marks, emoji) is left out. The clauses joined as they stand
-are the reply: a clause begins with the space that parts it from the one before.
+The first clause is cut early, so that a voice can begin: at the first comma or full stop, and in a sentence that has
+none also before a word that begins a new phrase, where a speaker might draw breath. Later ones end with a sentence,
+or at a comma once they are long. What no voice should read (markdown's marks, emoji) is left out. The clauses joined
+as they stand are the reply: a clause begins with the space that parts it from the one before.
 """
 
 from __future__ import annotations
@@ -26,12 +27,22 @@ ABBREVIATIONS = frozenset(
 LONG_COMMA_CHARS = 80
 """A later clause may also end at a comma, once it is this long."""
 
+BREATHS = frozenset(
+    {"about", "although", "and", "as", "at", "because", "before", "but", "by", "for", "from", "how", "if", "in", "into"}
+    | {"on", "or", "so", "that", "through", "to", "until", "what", "when", "where", "whether", "which", "while", "who"}
+    | {"why", "with", "without"}
+)
+"""English words before which a speaker may draw breath."""
+BREATHLESS = 2.5
+"""A first clause this many times longer than where it may end in a breath ends at the next space, whatever follows."""
+
 _MARKS = re.compile(r"[*_`~|]+|(?<=\n)[ \t]*(?:#+|[-+•>])[ \t]+")
 """Emphasis, code and tables anywhere; headings, bullets and quotes where a line begins."""
 _EMOJI = re.compile(
     "[\U0001f000-\U0001faff\u2600-\u27bf\u2190-\u21ff\u2b00-\u2bff\ufe00-\ufe0f\u200d\u20e3\U000e0020-\U000e007f]+"
 )
 _SPACE = re.compile(r"\s+")
+_NEXT_WORD = re.compile(r" (\w+)(?=[^\w'’])")
 
 
 def speakable(text: str) -> str:
@@ -39,13 +50,23 @@ def speakable(text: str) -> str:
     return _SPACE.sub(" ", _EMOJI.sub("", _MARKS.sub("", text)))
 
 
+def read_aloud(clause: str) -> str:
+    """``clause`` as a voice should read it: one that was cut inside a sentence ends in a comma, so as not to fall."""
+    text = clause.strip()
+    return text + "," if text[-1:].isalnum() else text
+
+
 class ClauseCutter:
     """Cuts one reply. ``feed`` each piece of text as it comes, ``finish`` when there is no more."""
 
-    def __init__(self, first_chars: int, max_chars: int) -> None:
-        """``first_chars``: characters at least in the first clause; ``max_chars``: at most in any."""
+    def __init__(self, first_chars: int, max_chars: int, breath_chars: int = 0) -> None:
+        """``first_chars``: characters at least in the first clause; ``max_chars``: at most in any.
+
+        ``breath_chars``: characters after which the first may also end in a breath; 0 for never.
+        """
         self._first_end = first_chars + 1  # counting the newline that is put before it
         self._max_chars = max_chars
+        self._breath_end = breath_chars + 1 if breath_chars else max_chars
         self._text = "\n"  # a reply begins with the beginning of a line
         self._cut_any = False
 
@@ -92,7 +113,7 @@ class ClauseCutter:
                 wanted = LONG_COMMA_CHARS if self._cut_any else self._first_end
                 if at + 1 >= wanted and self._parts(at, last):
                     yield at + 1
-            elif mark == "\n" and text[:at].strip():
+            elif (mark == "\n" and text[:at].strip()) or (mark == " " and self._breathes(at)):
                 yield at
 
     def _sentence_end(self, at: int, last: bool) -> int | None:
@@ -130,6 +151,15 @@ class ClauseCutter:
         if self._text[at] in "—":
             return not self._text[at + 1].isdigit()
         return self._text[at + 1].isspace()
+
+    def _breathes(self, at: int) -> bool:
+        """Whether the first clause may end before the space at ``at``: the whole word after it is known, and fits."""
+        if self._cut_any or at < self._breath_end:
+            return False
+        word = _NEXT_WORD.match(self._text, at)
+        if word is None:
+            return False
+        return word[1].lower() in BREATHS or at >= self._breath_end * BREATHLESS
 
     def _forced(self) -> int:
         """Cut a clause that got too long: at its last space, or in mid-word where it has none."""

@@ -25,22 +25,47 @@ LONGEST = 25 * HEARD_RATE
 
 
 class StableText:
-    """A text that only grows: each hypothesis may add to what was shown, and never takes it back."""
+    """A text that only grows: words are shown once two hypotheses in a row agree on them, and never taken back.
+
+    LocalAgreement-2 of Macháček et al., "Turning Whisper into Real-Time Transcription System" (2023).
+    """
 
     def __init__(self) -> None:
         self.shown = ""
+        self._before: list[str] = []
+        """The words of the hypothesis before, as they are compared."""
 
     def extend(self, hypothesis: str, whole: bool) -> str:
-        """The text to show now. Unless it is ``whole``, the last word may be cut off, and is left out."""
+        """The text to show now. A ``whole`` one needs nobody's agreement."""
         words = list(_WORD.finditer(hypothesis))
+        if not words:
+            return self.shown  # a look that gave way says nothing, and contradicts nothing
+        keys = [_key(word[0]) for word in words]
+        agreed = len(words) if whole else _common(keys, self._before)
+        self._before = keys
         known = len(_WORD.findall(self.shown))
-        wanted = words[known : len(words) if whole else len(words) - 1]
+        wanted = words[known:agreed]
         if wanted:
             # From the hypothesis as it stands, with the space that parts it from the words before.
             start = words[known - 1].end() if known else wanted[0].start()
             self.shown += hypothesis[start : wanted[-1].end()]
             self.shown = _END.sub("", self.shown)
         return self.shown
+
+
+def likely(hypothesis: str) -> str:
+    """What of a ``hypothesis`` about unfinished speech will probably stay: all but the last word, which may be cut."""
+    words = list(_WORD.finditer(hypothesis))
+    return _END.sub("", hypothesis[: words[-2].end()]) if len(words) > 1 else ""
+
+
+def _key(word: str) -> str:
+    return _END.sub("", word).casefold()
+
+
+def _common(one: list[str], other: list[str]) -> int:
+    """How many words both begin with."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 class Partials:
@@ -89,7 +114,8 @@ class Partials:
         try:
             heard = await self._models.transcribe(audio, language, partial=True)
             self.add(heard, whole=False)
-            if self._text.shown:
-                await self._models.prepare(self._prepare(self._text.shown))
+            # Not what is shown: that keeps early mishearings, and the model would read the whole turn anew at its end.
+            if text := likely(heard.text):
+                await self._models.prepare(self._prepare(text))
         except ModelsError as error:
             log.debug("a partial transcript was not to be had: %s", error)  # the turn itself will tell the caller

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from voxrtc.audio import AudioOut, Samples
 from voxrtc.config import Tts
-from voxrtc.dialogue.clauses import ClauseCutter
+from voxrtc.dialogue.clauses import ClauseCutter, read_aloud
 from voxrtc.dialogue.memory import Exchange
 from voxrtc.dialogue.spoken import Growing, SpokenClause
 from voxrtc.dialogue.tasks import Tasks
@@ -181,7 +181,8 @@ class Reply:
             raise ModelsError("the language model had no answer")
 
     def _cutter(self) -> ClauseCutter:
-        return ClauseCutter(self._manner.tts.first_clause_chars, self._manner.tts.max_clause_chars)
+        tts = self._manner.tts
+        return ClauseCutter(tts.first_clause_chars, tts.max_clause_chars, tts.breath_chars)
 
     def _hear(self, heard: Heard) -> None:
         self.heard = heard
@@ -210,7 +211,7 @@ class Reply:
         language = self._manner.language
         if language == "auto":
             language = self.heard.language if self.heard is not None else "en"
-        ask = Speak(clause.text.strip(), self._manner.voice, language, self._manner.tts.speed)
+        ask = Speak(read_aloud(clause.text), self._manner.voice, language, self._manner.tts.speed)
         async with aclosing(self._models.speak(ask)) as stream:
             async for speech in stream:
                 if self.times.first_audio is None:
