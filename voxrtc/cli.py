@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
+import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich import progress as bar
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from voxrtc import __version__
@@ -57,24 +59,32 @@ def serve(options: argparse.Namespace) -> int:
     """Fetch what is missing, load the models, take calls until interrupted."""
     from voxrtc.server.serve import serve as serve_until_stopped
 
+    # SIGTERM is a wish like Ctrl-C, also while files are fetched: what fetches them must not be left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = _settings(options)
     _log_to_stderr(settings)
-    _pull(settings, [])
-    console.print(f"[bold]voxrtc {__version__}[/bold]")
     bars = _bars()
 
     def started(server: Running) -> None:
         bars.stop()
         _announce(server.url, server.ready, settings)
 
-    with bars:
-        run(serve_until_stopped(settings, _Reporter(bars), started))
+    try:
+        _pull(settings, [])
+        console.print(f"[bold]voxrtc {__version__}[/bold]")
+        with bars:
+            run(serve_until_stopped(settings, _Reporter(bars), started))
+    except KeyboardInterrupt:
+        errors.print("stopped before it could begin")
     return 0
 
 
 def _announce(url: str, ready: Any, settings: Settings) -> None:
     console.print(f"  hears   {ready.hears}\n  thinks  {ready.thinks}\n  speaks  {ready.speaks}", markup=False)
-    console.print(f"\n  Open [bold cyan]{url}[/bold cyan] and press the button.  (Ctrl-C stops the server)")
+    console.print(
+        f"\n  Open [bold cyan]{escape(url)}[/bold cyan] and press the button.  (Ctrl-C stops the server)",
+        soft_wrap=True,
+    )
     if settings.server.host not in ("127.0.0.1", "::1", "localhost"):
         console.print("  From other machines the browser asks for HTTPS before it gives the microphone.")
 
@@ -101,14 +111,14 @@ def transcribe(options: argparse.Namespace) -> int:
     from voxrtc.models.client import HostClient
 
     settings = _settings(options)
+    samples = run(sources.load(options.source, sources.Guard(allow_paths=True)))
     _pull(settings, [])
 
     async def work() -> Any:
-        samples = await sources.load(options.source, sources.Guard(allow_paths=True))
         host = HostClient(settings)
-        with _bars() as bars:
-            await host.start(_Reporter(bars))
         try:
+            with _bars() as bars:
+                await host.start(_Reporter(bars))
             return await host.transcribe(samples, options.language)
         finally:
             await host.close()
@@ -131,7 +141,7 @@ def models(options: argparse.Namespace) -> int:
         _pull(settings, options.names)
         return 0
     needed = store.needed(settings)
-    rows = store.statuses(cache)
+    rows = [store.status(name, cache) for name in options.names] or store.statuses(cache)
     wrong = 0
     if options.action == "verify":
         with _bars() as bars:
@@ -166,7 +176,7 @@ def doctor(options: argparse.Namespace) -> int:
     findings = checks.examine(options.config)
     for finding in findings:
         sign = {"ok": "[green]ok  [/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad [/red]"}[finding.state]
-        console.print(f"{sign} {finding.what}", soft_wrap=True)
+        console.print(f"{sign} {escape(finding.what)}", soft_wrap=True)
         if finding.remedy:
             console.print(f"     {finding.remedy}", style="dim", markup=False, soft_wrap=True)
     return 1 if any(finding.state == "bad" for finding in findings) else 0
@@ -232,9 +242,21 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _new_file(text: str) -> Path:
+    """A file that can be made: told before a call or a measuring, not after it."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}: no file can be made there")
+    return path
+
+
 def _write_json(path: Path | None, document: dict[str, Any]) -> None:
-    if path is not None:
+    if path is None:
+        return
+    try:
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise VoxrtcError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -253,15 +275,15 @@ def _parser() -> argparse.ArgumentParser:
     one = command("call", call)
     one.add_argument("audio", type=Path, help="the audio file to play into the call")
     one.add_argument("--url", default="http://127.0.0.1:8000", help="the server to call (default %(default)s)")
-    one.add_argument("--out", type=Path, help="write the reply here as a WAV file")
-    one.add_argument("--json", type=Path, help="write transcript, reply and timings here")
+    one.add_argument("--out", type=_new_file, help="write the reply here as a WAV file")
+    one.add_argument("--json", type=_new_file, help="write transcript, reply and timings here")
     words = command("transcribe", transcribe)
     words.add_argument("source", help="a path, an http(s) URL, a data: URI, or - for standard input")
     words.add_argument("--language", help="ISO 639-1 code (default: detected)")
-    words.add_argument("--json", type=Path, help="write text, language and confidence here")
+    words.add_argument("--json", type=_new_file, help="write text, language and confidence here")
     files = command("models", models)
     files.add_argument("action", choices=["list", "pull", "verify"])
-    files.add_argument("names", nargs="*", help="models to pull (default: what the configuration needs)")
+    files.add_argument("names", nargs="*", help="of which models (default: all; pull: what the configuration needs)")
     command("doctor", doctor)
     bench = commands.add_parser("bench", help="Measure; every published figure comes from here.")
     benches = bench.add_subparsers(required=True, metavar="WHAT")
@@ -271,7 +293,7 @@ def _parser() -> argparse.ArgumentParser:
     calls.add_argument("--audio", type=Path, required=True, help="folder of NAME.wav with its words in NAME.txt")
     calls.add_argument("--url", help="measure this running server (default: start one for the measuring)")
     calls.add_argument("--words", action="store_true", help="keep what was said in the JSON")
-    calls.add_argument("--json", type=Path, help="write all figures here")
+    calls.add_argument("--json", type=_new_file, help="write all figures here")
     return parser
 
 

@@ -55,7 +55,7 @@ def examine(config: Path | None = None) -> list[Finding]:
     return [
         Finding("ok", "configuration is valid"),
         *_machine(settings),
-        *_packages(),
+        *_packages(settings),
         *_models(settings),
         *_ports(settings),
     ]
@@ -78,7 +78,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         yield Finding("note", f"{sys.platform} is not tested; Linux is")
 
 
-def _packages() -> Iterator[Finding]:
+def _packages(settings: Settings) -> Iterator[Finding]:
     missing = []
     for name, purpose in RUNTIMES.items():
         try:
@@ -87,12 +87,19 @@ def _packages() -> Iterator[Finding]:
             missing.append(name)
     if missing:
         yield Finding("bad", f"not installed: {', '.join(missing)}", "Run: make install")
+    yield _espeak(settings)
+
+
+def _espeak(settings: Settings) -> Finding:
     others = [code for code in NAMES if code != "en"]
     if importlib.util.find_spec("espeakng_loader"):
-        yield Finding("ok", f"espeak-ng voice for {len(others)} more languages")
-    else:
-        remedy = "For a plain voice in all of them (GPL): .venv/bin/pip install -c constraints.txt -e '.[espeak]'"
-        yield Finding("note", "speaks English only: the espeak extra is not installed", remedy)
+        return Finding("ok", f"espeak-ng voice for {len(others)} more languages")
+    install = ".venv/bin/pip install -c constraints.txt -e '.[espeak]'"
+    if settings.tts.voice == "espeak":
+        remedy = f'Run: {install} (GPL), or set tts.voice = "hibari".'
+        return Finding("bad", 'tts.voice = "espeak", but the espeak extra is not installed', remedy)
+    remedy = f"For a plain voice in all of them (GPL): {install}"
+    return Finding("note", "speaks English only: the espeak extra is not installed", remedy)
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
@@ -107,7 +114,9 @@ def _models(settings: Settings) -> Iterator[Finding]:
         size = sum(model.bytes for model in absent)
         names = ", ".join(model.name for model in absent)
         yield Finding("note", f"not fetched yet: {names} ({size / 1e6:,.0f} MB)", "Run: .venv/bin/voxrtc models pull")
-        place = next(p for p in (cache, *cache.parents) if p.exists())
+        place = next(p for p in (cache, *cache.absolute().parents) if p.exists())
+        if not place.is_dir() or not os.access(place, os.W_OK):
+            yield Finding("bad", f"{place} cannot be written to", "Name another place with MODEL_CACHE_DIR.")
         free = shutil.disk_usage(place).free
         if free < 2 * size:
             remedy = "Free some, or name another place with MODEL_CACHE_DIR."
@@ -115,28 +124,37 @@ def _models(settings: Settings) -> Iterator[Finding]:
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
-    for section, host, port in (
-        ("server", settings.server.host, settings.server.port),
-        ("ops", settings.ops.host, settings.ops.port),
-    ):
-        if not port:
-            continue
-        trouble = _cannot_bind(host, port)
-        if trouble is None:
-            yield Finding("ok", f"{host}:{port} is free for {section}")
-        elif trouble == errno.EADDRINUSE:
-            remedy = f"If that is not voxrtc itself, set {section}.port to another."
-            yield Finding("note", f"{host}:{port} is taken by a running program", remedy)
-        else:
-            yield Finding("bad", f"cannot listen on {host}:{port}: {os.strerror(trouble)}", f"Change {section}.host.")
+    server, ops = settings.server, settings.ops
+    if server.port and server.port == ops.port:
+        yield Finding("bad", f"server.port and ops.port are both {ops.port}", "Set one of them to another.")
+        return
+    for section, host, port in (("server", server.host, server.port), ("ops", ops.host, ops.port)):
+        if port:
+            yield _port(section, host, port)
 
 
-def _cannot_bind(host: str, port: int) -> int | None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error.errno
+def _port(section: str, host: str, port: int) -> Finding:
+    error = _cannot_bind(host, port)
+    if error is None:
+        return Finding("ok", f"{host}:{port} is free for {section}")
+    if error.errno == errno.EADDRINUSE:
+        remedy = f"If that is not voxrtc itself, set {section}.port to another."
+        return Finding("note", f"{host}:{port} is taken by a running program", remedy)
+    key = "port" if error.errno == errno.EACCES else "host"
+    return Finding("bad", f"cannot listen on {host}:{port}: {error.strerror or error}", f"Change {section}.{key}.")
+
+
+def _cannot_bind(host: str, port: int) -> OSError | None:
+    """Why nobody can listen there now, None where it is possible."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+    except OSError as error:
+        return error
     return None
