@@ -222,6 +222,16 @@ async def test_a_session_is_kept_for_a_while_only(exchange: Open) -> None:
     assert (await again.until("call_started"))["resumed"] is False
 
 
+async def test_a_caller_who_vanishes_is_lost(exchange: Open) -> None:
+    """No goodbye on any protocol; the session waits, then ends as lost."""
+    one = exchange(media={"lost_after_s": 0.5}, dialogue={"resume_s": 0.3})
+    guest, _ = await one.up()
+    guest.vanish()
+    await one.settle(active=0, waiting=1)
+    await one.settle(active=0, waiting=0)
+    assert one.counted("voxrtc_calls_ended_total", reason="lost") == 1
+
+
 async def test_an_unknown_token_begins_a_new_session(exchange: Open) -> None:
     one = exchange()
     guest = one.guest()

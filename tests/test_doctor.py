@@ -1,0 +1,181 @@
+"""What `voxrtc doctor` finds, in surroundings that are wrong in one way each."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import pytest
+
+from tests.e2e.running import free_port
+from voxrtc import config, doctor
+from voxrtc.doctor import Finding, examine
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of our own, whose config.toml is examined; its model cache is empty and its ports are free."""
+    for key, value in {
+        "MODEL_CACHE_DIR": str(tmp_path / "cache"),
+        "VOXRTC_SERVER__PORT": str(free_port()),
+        "VOXRTC_OPS__PORT": str(free_port()),
+    }.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def found(state: str, text: str) -> Finding:
+    """The one finding that says ``text``; it must have that state."""
+    findings = examine()
+    (match,) = [finding for finding in findings if text in finding.what]
+    assert match.state == state
+    return match
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    find_spec = importlib.util.find_spec
+
+    def without(name: str, package: str | None = None) -> Any:
+        return None if name == module else find_spec(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+
+
+def test_surroundings_in_which_all_is_well(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: SimpleNamespace(total=16e9, available=8e9))
+    findings = examine()
+    assert [finding for finding in findings if finding.state == "bad"] == []
+    assert all(finding.remedy for finding in findings if finding.state == "note" and "not tested" not in finding.what)
+    text = "\n".join(finding.what for finding in findings)
+    for part in ("configuration is valid", "Python 3.", "aiortc ", "ctranslate2 ", " is free for server"):
+        assert part in text
+
+
+def test_a_wrong_configuration_is_all_that_is_told(here: Path) -> None:
+    (here / "config.toml").write_text("[models]\nllm = 'gpt-7'\n")
+    (only,) = examine()
+    assert only.state == "bad"
+    assert "models.llm" in only.what
+    assert "qwen2.5-1.5b" in only.what
+
+
+def test_another_configuration(here: Path) -> None:
+    (only,) = examine(here / "other.toml")
+    assert "there is no such file" in only.what
+
+
+@pytest.mark.parametrize("section", ["server", "ops"])
+def test_a_port_that_is_taken(here: Path, monkeypatch: pytest.MonkeyPatch, section: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv(f"VOXRTC_{section.upper()}__PORT", str(port))
+        assert f"set {section}.port" in found("note", f"127.0.0.1:{port} is taken by a running program").remedy
+
+
+def test_two_ports_that_are_one(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXRTC_OPS__PORT", "8000")
+    monkeypatch.setenv("VOXRTC_SERVER__PORT", "8000")
+    found("bad", "server.port and ops.port are both 8000")
+
+
+def test_ports_that_are_not_wanted(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXRTC_OPS__PORT", "0")
+    assert not any("for ops" in finding.what for finding in examine())
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_that_is_not_of_this_machine(here: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("VOXRTC_SERVER__HOST", host)
+    finding = found("bad", f"cannot listen on {host}:")
+    assert finding.remedy == "Change server.host."
+    assert "Unknown error" not in finding.what
+
+
+@pytest.mark.parametrize("host", ["localhost", "0.0.0.0", ""])
+def test_addresses_that_are_good(here: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("VOXRTC_SERVER__HOST", host)
+    found("ok", "is free for server")
+
+
+def test_a_port_that_needs_privileges(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may run as root, who needs none."""
+
+    def refuse(self: object, address: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    assert any(finding.remedy == "Change server.port." for finding in examine() if finding.state == "bad")
+
+
+def test_model_files_that_are_not_there(here: Path) -> None:
+    finding = found("note", "not fetched yet: whisper-base, qwen2.5-1.5b, silero-vad")
+    assert "voxrtc models pull" in finding.remedy
+    assert "1,266 MB" in finding.what
+    assert not (here / "cache").exists()
+
+
+def test_a_disk_that_is_full(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: SimpleNamespace(free=5e6))
+    assert "MODEL_CACHE_DIR" in found("bad", f"5 MB of disk are free at {here}").remedy
+
+
+def test_a_cache_that_cannot_be_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "cache").write_text("a file, not a folder")
+    found("bad", f"{here / 'cache'} cannot be written to")
+
+
+def test_a_cache_named_from_the_working_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_CACHE_DIR", "models/here")
+    found("note", "not fetched yet")
+
+
+@pytest.mark.models
+def test_model_files_that_are_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MODEL_CACHE_DIR")
+    found("ok", "model silero-vad (1 MB, MIT)")
+    assert not any("not fetched" in finding.what for finding in examine())
+
+
+def test_a_language_model_that_is_too_large(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: SimpleNamespace(total=2e9, available=1e9))
+    assert "smollm2-135m" in found("bad", "1.0 GB of memory are free; qwen2.5-1.5b wants").remedy
+    monkeypatch.setenv("VOXRTC_MODELS__LLM", "smollm2-135m")
+    assert not any("of memory are free" in finding.what for finding in examine())
+
+
+def test_the_memory_of_every_language_model_is_known() -> None:
+    names = get_args(config.Models.model_fields["llm"].annotation)
+    assert set(names) == set(doctor.MEMORY_GB)
+
+
+def test_without_espeak(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "espeakng_loader")
+    assert "[espeak]" in found("note", "speaks English only").remedy
+    monkeypatch.setenv("VOXRTC_TTS__VOICE", "espeak")
+    assert "[espeak]" in found("bad", "the espeak extra is not installed").remedy
+
+
+def test_with_espeak(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    there = find_spec("json")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, package=None: there if name == "espeakng_loader" else find_spec(name)
+    )
+    found("ok", "espeak-ng voice for")
+
+
+def test_packages_that_are_missing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = importlib.metadata.version
+
+    def without(name: str) -> str:
+        if name in ("ctranslate2", "xllamacpp"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without)
+    assert found("bad", "not installed: ctranslate2, xllamacpp").remedy == "Run: make install"
