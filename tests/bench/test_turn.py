@@ -60,6 +60,20 @@ def test_answer_after_a_false_cutoff_counts_if_it_was_announced(clip: Clip):
     assert turn.voice_to_voice_ms(ear) == pytest.approx((11.8 - turn.speech_ended) * 1e3)
 
 
+def test_reply_to_the_whole_a_little_before_the_level_falls(clip: Clip):
+    """As after jfk's last words, with the applause going on."""
+    turn = Turn(clip, began=10.0)
+    turn.note(started(1), 10.4)
+    turn.note(ended(1, "interrupted"), 10.6)
+    turn.note(started(2), turn.speech_ended - 0.1)
+    late = heard((10.45, 10.6), (turn.speech_ended + 0.05, 13.0))
+    assert turn.voice_to_voice_ms(late) == pytest.approx(50.0)
+    early = heard((10.45, 10.6), (turn.speech_ended - 0.05, 13.0))
+    assert turn.voice_to_voice_ms(early) is None
+    assert turn.answered(early)
+    assert turn.false_cutoff(early)
+
+
 def test_reply_that_reaches_into_the_clip_is_a_false_cutoff(clip: Clip):
     assert Turn(clip, began=10.0).false_cutoff(heard((9.5, 10.2)))
 

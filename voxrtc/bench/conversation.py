@@ -79,7 +79,7 @@ async def _finish(turn: Turn, caller: Caller, patience: Patience) -> None:
     caller.microphone.late_s = 0.0
 
     def answered() -> bool:
-        return loop.time() >= turn.speech_ended and turn.onset(caller.ear) is not None
+        return loop.time() >= turn.speech_ended and turn.responded(caller.ear)
 
     def over() -> bool:
         now = loop.time()

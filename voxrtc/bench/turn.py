@@ -12,6 +12,11 @@ from voxrtc.bench.wer import Errors, count_errors
 STAGES = ("endpoint_ms", "asr_ms", "first_token_ms", "first_audio_ms")
 
 
+TRAIL_S = 0.3
+"""A clip whose sound goes on after its words (applause) ends later by level than for whoever understands it. A reply
+announced at most this long before that end is one to the whole of it."""
+
+
 @dataclass(slots=True)
 class Reply:
     """One reply as the events tell it. ``started_at`` in ``loop.time()``."""
@@ -93,15 +98,27 @@ class Turn:
         """When the answer became audible: the first sound to begin after the end of speech.
 
         After a false cut-off the rest of the wrong reply may still sound, with pauses of its own. Then only what
-        follows a reply that was announced after the end of speech counts.
+        follows the announcement of a reply to the whole counts.
         """
         since = self.speech_ended
         if self.false_cutoff(ear):
-            announced = [r.started_at for r in self.replies.values() if r.started_at >= since]
-            if not announced:
+            whole = self._announced_to_the_whole()
+            if whole is None or self._began_before_end(ear, whole):
                 return None
-            since = min(announced)
+            since = max(since, whole)
         return ear.onset_after(since)
+
+    def responded(self, ear: Ear) -> bool:
+        """A reply to the whole was heard: also one that became audible a little before the end, which has no onset."""
+        whole = self._announced_to_the_whole()
+        return self.onset(ear) is not None or (whole is not None and self._began_before_end(ear, whole))
+
+    def _announced_to_the_whole(self) -> float | None:
+        times = [r.started_at for r in self.replies.values() if r.started_at >= self.speech_ended - TRAIL_S]
+        return min(times, default=None)
+
+    def _began_before_end(self, ear: Ear, announced: float) -> bool:
+        return any(announced <= sound.onset < self.speech_ended for sound in ear.sounds)
 
     def voice_to_voice_ms(self, ear: Ear) -> float | None:
         """Onset of the answer less the end of speech."""
@@ -117,7 +134,7 @@ class Turn:
     def answered(self, ear: Ear) -> bool:
         """An answer was heard, and the server does not call it failed (an apology is no answer)."""
         last = self.replies[max(self.replies)].ended if self.replies else None
-        return self.failed is None and self.onset(ear) is not None and last != "failed"
+        return self.failed is None and self.responded(ear) and last != "failed"
 
     def errors(self) -> Errors | None:
         """Word errors, where the clip's words are known."""
