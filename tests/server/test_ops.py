@@ -98,7 +98,11 @@ async def test_tasks_are_told_on_loopback_only(serve: Serve) -> None:
     front = await serve()
     _, answered = await front.exchange.up()
     async with front.http.get(front.ops + "/debug/tasks") as answer:
-        assert f"call-{answered.session}" in (await answer.json())["tasks"]
+        tasks = (await answer.json())["tasks"]
+    assert f"call-{answered.session}" in tasks
+    assert not any(name.startswith("Task-") for name in tasks)
+    async with front.http.get(front.ops + "/debug/tasks") as answer:
+        assert (await answer.json())["tasks"] == tasks
     front = await serve(ops={"host": "0.0.0.0"})
     async with front.http.get(front.ops + "/debug/tasks") as answer:
         assert answer.status == 404

@@ -67,5 +67,11 @@ async def metrics(request: web.Request) -> web.Response:
 
 @debug_routes.get("/debug/tasks")
 async def tasks(request: web.Request) -> web.Response:
-    """The names of all tasks that run: what a leak would grow."""
-    return web.json_response({"tasks": sorted(task.get_name() for task in asyncio.all_tasks())})
+    """What runs, one entry a task: what a leak would grow."""
+    return web.json_response({"tasks": sorted(map(_called, asyncio.all_tasks()))})
+
+
+def _called(task: asyncio.Task[Any]) -> str:
+    """Its name; of one that was given none, what it runs, which does not change from one look to the next."""
+    name = task.get_name()
+    return getattr(task.get_coro(), "__qualname__", name) if name.startswith("Task-") else name
