@@ -315,7 +315,7 @@ async def test_who_never_connects_is_given_up(exchange: Open) -> None:
 
 async def test_who_fails_to_come_back_may_try_again(exchange: Open) -> None:
     """A re-offer that never connects does not end the session."""
-    one = exchange(media={"connect_timeout_s": 2.0})
+    one = exchange(media={"connect_timeout_s": 5.0})
     guest, first = await one.up()
     await guest.close()
     await one.calls.offer(await one.guest().offer(), first.resume)
