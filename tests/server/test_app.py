@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.calling import idle
 from tests.server.conftest import Front, Serve
+from voxrtc.errors import VoxrtcError
+from voxrtc.server import app as app_module
 from voxrtc.server import offer
 from voxrtc.server.app import HEADERS, WEB
 
@@ -42,6 +45,12 @@ async def test_the_page_and_each_of_its_files(serve: Serve) -> None:
             assert await answer.read() == (WEB / (path or "index.html")).read_bytes()
             assert answer.headers["Cache-Control"] == "no-cache"
             assert answer.headers.items() >= HEADERS.items()
+
+
+async def test_an_installation_without_the_page(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(app_module, "WEB", tmp_path)
+    with pytest.raises(VoxrtcError, match="pip install -e"):
+        await serve()
 
 
 async def test_a_file_that_has_not_changed_is_not_sent_again(serve: Serve) -> None:
@@ -171,7 +180,10 @@ HEAD = "POST /offer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         ("x" * 300_000, {}, 413, "262144"),
     ],
 )
-async def test_wrong_bodies(serve: Serve, body: str, more: dict[str, str], status: int, says: str) -> None:
+async def test_wrong_bodies(
+    serve: Serve, caplog: pytest.LogCaptureFixture, body: str, more: dict[str, str], status: int, says: str
+) -> None:
+    """They are the sender's fault, and not worth a line in the log."""
     front = await serve()
     headers = {"Content-Type": "application/json"} | more
     data = body.encode("latin-1")
@@ -181,6 +193,7 @@ async def test_wrong_bodies(serve: Serve, body: str, more: dict[str, str], statu
     assert says in error["message"]
     assert error["code"]
     assert front.exchange.calls.active == 0
+    assert caplog.text == ""
 
 
 async def test_a_body_that_is_too_long_without_saying_so(serve: Serve) -> None:
