@@ -37,7 +37,7 @@ HEADERS = {
 
 
 def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics) -> web.Application:
-    """The application of the public port. The caller owns ``calls`` and closes it. Raises VoxrtcError without a page."""
+    """The application of the public port. The caller owns ``calls`` and closes it. Raises VoxrtcError with no page."""
     if not (WEB / "index.html").is_file():
         raise VoxrtcError(f"{WEB}: the page is not there; install voxrtc from its repository with pip install -e .")
     app = web.Application(middlewares=[headers, errors], client_max_size=settings.server.max_body_kb * 1024)
