@@ -82,7 +82,7 @@ def test_lists_and_bare_strings_from_the_environment(write) -> None:
         ("server = 3\n", {}, ["config.toml", "server", "3"]),
         ("[server\n", {}, ["config.toml", "TOML", "line 1"]),
         ("[dialogue]\nlanguage = 'xx'\n", {}, ["dialogue.language", "'xx'", "auto", "en"]),
-        ("[endpointing]\npause_ms = 900\n", {}, ["endpointing", "900", "600"]),
+        ("[endpointing]\npause_ms = 900\n", {}, ["endpointing", "900", "550"]),
         ("", {"VOXRTC_SERVER__PORT": "many"}, ["VOXRTC_SERVER__PORT", "server.port", "'many'"]),
         ("", {"VOXRTC_SERVER__PRT": "1"}, ["VOXRTC_SERVER__PRT", "server.prt", "port"]),
         ("", {"VOXRTC_SERVER": "1"}, ["VOXRTC_SERVER", "VOXRTC_SECTION__KEY"]),

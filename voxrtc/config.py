@@ -80,7 +80,7 @@ class Turn(Section):
 
 class Endpointing(Section):
     pause_ms: int = Field(120, ge=40, le=1_000)
-    end_silence_ms: int = Field(600, ge=100, le=5_000)
+    end_silence_ms: int = Field(550, ge=100, le=5_000)
     min_speech_ms: int = Field(120, ge=20, le=1_000)
     speech_threshold: Ratio = 0.5
     aggressiveness: int = Field(2, ge=0, le=3)

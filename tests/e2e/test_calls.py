@@ -82,7 +82,7 @@ async def test_the_host_is_killed_in_mid_call(storyteller: Server, data: Path, t
         await until("reply_ended", ended="failed")
         channel.send(json.dumps({"type": "text", "text": "And about the moon."}))
         await until("reply_started")
-        await until("reply_text")
+        await until("reply_spoken")
         assert storyteller.host.pid != killed
         assert caller.connectionState == "connected"
         channel.send(json.dumps({"type": "interrupt"}))
