@@ -108,9 +108,17 @@ def test_speakable() -> None:
 
 
 def cut_early(text: str, first: int = 12, breath: int = 16) -> list[str]:
-    """The clauses of ``text``, fed a character at a time as a model would write it."""
+    """The clauses of ``text``, fed a word at a time, each with the space before it, as a model writes it."""
     cutter = ClauseCutter(first, LONGEST, breath)
-    return [clause for c in text for clause in cutter.feed(c)] + cutter.finish()
+    return [clause for word in re.findall(r"\s?\S+", text) for clause in cutter.feed(word)] + cutter.finish()
+
+
+def test_a_comma_after_a_word_needs_no_waiting() -> None:
+    cutter = ClauseCutter(FIRST, LONGEST)
+    assert cutter.feed("If he had married,") == ["If he had married,"]
+    numbers = ClauseCutter(FIRST, LONGEST)
+    assert numbers.feed("It had cost him 3,") == []
+    assert numbers.feed("500 pounds.") + numbers.finish() == ["It had cost him 3,500 pounds."]
 
 
 @pytest.mark.parametrize(

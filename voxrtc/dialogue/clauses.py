@@ -42,7 +42,7 @@ _EMOJI = re.compile(
     "[\U0001f000-\U0001faff\u2600-\u27bf\u2190-\u21ff\u2b00-\u2bff\ufe00-\ufe0f\u200d\u20e3\U000e0020-\U000e007f]+"
 )
 _SPACE = re.compile(r"\s+")
-_NEXT_WORD = re.compile(r" (\w+)(?=[^\w'’])")
+_NEXT_WORD = re.compile(r" (\w+)")
 
 
 def speakable(text: str) -> str:
@@ -147,19 +147,21 @@ class ClauseCutter:
         if self._text[at] in STOPS_WIDE:
             return True
         if at + 1 >= len(self._text):
-            return last
+            # Only in a number does anything but a space follow a comma, so there is no need to wait for it.
+            return last or (self._text[at] == "," and self._text[at - 1 : at].isalpha())
         if self._text[at] in "—":
             return not self._text[at + 1].isdigit()
         return self._text[at + 1].isspace()
 
     def _breathes(self, at: int) -> bool:
-        """Whether the first clause may end before the space at ``at``: the whole word after it is known, and fits."""
+        """Whether the first clause may end before the space at ``at``.
+
+        The word after it need not be known to be whole: a breath before "tomorrow" is as good as one before "to".
+        """
         if self._cut_any or at < self._breath_end:
             return False
         word = _NEXT_WORD.match(self._text, at)
-        if word is None:
-            return False
-        return word[1].lower() in BREATHS or at >= self._breath_end * BREATHLESS
+        return word is not None and (word[1].lower() in BREATHS or at >= self._breath_end * BREATHLESS)
 
     def _forced(self) -> int:
         """Cut a clause that got too long: at its last space, or in mid-word where it has none."""
