@@ -146,9 +146,10 @@ class ClauseCutter:
         """Whether the comma, colon or dash at ``at`` parts two clauses (and not "3,500", "12:30" or "well—known")."""
         if self._text[at] in STOPS_WIDE:
             return True
+        if self._text[at] == "," and self._text[at - 1 : at].isalpha():
+            return True  # whatever follows, so there is no need to wait for it
         if at + 1 >= len(self._text):
-            # Only in a number does anything but a space follow a comma, so there is no need to wait for it.
-            return last or (self._text[at] == "," and self._text[at - 1 : at].isalpha())
+            return last
         if self._text[at] in "—":
             return not self._text[at + 1].isdigit()
         return self._text[at + 1].isspace()
