@@ -47,6 +47,11 @@ class Server:
     def tasks(self) -> list[str]:
         return get(self.ops + "/debug/tasks")[1]["tasks"]
 
+    async def idle_tasks(self) -> list[str]:
+        """The tasks that run when the calls of earlier tests are over: what later ones must leave behind."""
+        await self.wait_idle(30)
+        return self.tasks
+
     @property
     def health(self) -> dict:
         return get(self.ops + "/health")[1]

@@ -141,7 +141,7 @@ async def test_messages_that_are_not_understood(server: Server) -> None:
 
 async def test_callers_that_are_killed_at_every_stage(server: Server) -> None:
     """After the answer, once connected, in mid-reply: no goodbye on any protocol, and yet nothing stays."""
-    before = server.tasks
+    before = await server.idle_tasks()
     for stage in ("answered", "connected", "replying"):
         caller = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.e2e.vanishing", server.url, stage), stdout=asyncio.subprocess.PIPE, cwd=ROOT

@@ -101,7 +101,7 @@ async def press_call(page: Page) -> None:
 
 async def test_a_spoken_conversation(server: Server, data: Path, tmp_path: Path) -> None:
     """The transcript appears, the reply can be heard and is what is shown, hanging up frees everything."""
-    before = server.tasks
+    before = await server.idle_tasks()
     microphone = script(tmp_path / "mic.wav", 3.0, data / "austen-0880.wav", 30.0)
     async with opened(server.url, microphone) as page:
         await press_call(page)
@@ -168,7 +168,7 @@ async def test_typed_text_is_answered(server: Server, tmp_path: Path) -> None:
 
 
 async def test_a_closed_page_leaves_nothing_behind(server: Server, data: Path, tmp_path: Path) -> None:
-    before = server.tasks
+    before = await server.idle_tasks()
     microphone = script(tmp_path / "mic.wav", 1.0, data / "austen-0880.wav", 30.0)
     async with opened(server.url, microphone) as page:
         await press_call(page)

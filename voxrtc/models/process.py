@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import re
 import shutil
 import signal
@@ -155,8 +156,11 @@ async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
     except TimeoutError:
         if grace:
             logger.warning("the host did not exit within %.0f s of being asked to; killing it", grace)
-        with contextlib.suppress(ProcessLookupError):  # it went by itself meanwhile
-            process.kill()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):  # it went by itself meanwhile
+                # Not process.kill(): that reaps a process that is dead already, and asyncio, which waits for it in a
+                # thread, then knows no better than to call it "exited with code 255".
+                os.kill(process.pid, signal.SIGKILL)
         await process.wait()
 
 
