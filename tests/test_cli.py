@@ -226,3 +226,16 @@ def test_the_command_is_installed() -> None:
     program = Path(sys.executable).with_name("voxrtc")
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True, env=os.environ)
     assert (done.stdout, done.stderr) == (f"voxrtc {__version__}\n", "")
+
+
+def test_verify_fails_where_something_wanted_is_not_here(voxrtc: Run, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "models"))
+    status, _, err = voxrtc("models", "verify", "silero-vad")
+    assert status == 1
+    assert "silero-vad is missing; fetch it with: voxrtc models pull silero-vad" in err.replace("\n", " ")
+    folder = tmp_path / "models" / "silero-vad"
+    folder.mkdir(parents=True)
+    (folder / "silero_vad.onnx").write_bytes(b"too short")
+    status, out, _ = voxrtc("models", "verify", "silero-vad")
+    assert status == 1
+    assert "silero-vad" in out

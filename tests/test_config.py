@@ -85,6 +85,12 @@ def test_lists_and_bare_strings_from_the_environment(write) -> None:
         ("[endpointing]\npause_ms = 900\n", {}, ["endpointing", "900", "550"]),
         ("", {"VOXRTC_SERVER__PORT": "many"}, ["VOXRTC_SERVER__PORT", "server.port", "'many'"]),
         ("", {"VOXRTC_SERVER__PRT": "1"}, ["VOXRTC_SERVER__PRT", "server.prt", "port"]),
+        ("", {"VOXRTC_NOPE__X": "1"}, ["VOXRTC_NOPE__X", "'nope'", "server"]),
+        (
+            "[turn]\nice_servers = [{ url = 'stun:x' }]\n",
+            {},
+            ["turn.ice_servers.0.url", "urls, username"],
+        ),
         ("", {"VOXRTC_SERVER": "1"}, ["VOXRTC_SERVER", "VOXRTC_SECTION__KEY"]),
         ("", {"MODEL_LOAD_TIMEOUT": "soon"}, ["MODEL_LOAD_TIMEOUT", "models.load_timeout_s", "soon"]),
         ("", {"LOG_LEVEL": "loud"}, ["LOG_LEVEL", "LOUD", "DEBUG"]),
@@ -115,3 +121,10 @@ def test_the_example_environment_names_only_real_variables() -> None:
             config.load(None, {name: value})
         elif value and name.isupper():
             assert name in config.ALIASES or name in config.PASSED_ON
+
+
+def test_a_dotenv_that_is_no_text_is_told(write, tmp_path: Path) -> None:
+    path = write("")
+    (tmp_path / ".env").write_bytes(b"LOG_LEVEL=\xff\xfe")
+    with pytest.raises(ConfigError, match=r"\.env: cannot be read"):
+        config.load(path, {})

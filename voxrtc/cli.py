@@ -19,7 +19,7 @@ from rich.table import Table
 
 from voxrtc import __version__
 from voxrtc.config import Settings, load
-from voxrtc.errors import VoxrtcError
+from voxrtc.errors import StoreError, VoxrtcError
 
 if TYPE_CHECKING:
     from voxrtc.models.store import Status
@@ -145,7 +145,7 @@ def models(options: argparse.Namespace) -> int:
     wrong = 0
     if options.action == "verify":
         with _bars() as bars:
-            rows, wrong = _verify([row for row in rows if row.state != "missing"], cache, bars)
+            rows, wrong = _verify(rows, options.names or needed, cache, bars)
     table = Table("model", "size", "licence", "state", "used", box=None, pad_edge=False)
     for row in rows:
         used = "yes" if row.model.name in needed else ""
@@ -155,15 +155,21 @@ def models(options: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _verify(rows: Sequence[Status], cache: Path, bars: bar.Progress) -> tuple[list[Status], int]:
-    """Hash everything that is here; what is wrong is told in red. The rows afterwards, and how many were wrong."""
+def _verify(rows: Sequence[Status], wanted: Sequence[str], cache: Path, bars: bar.Progress) -> tuple[list[Status], int]:
+    """Hash everything that is here; what is wrong, or not here though ``wanted``, is told in red.
+
+    Returns the rows as they are after that, and how many models there is something wrong with.
+    """
     from voxrtc.models import store
 
     wrong = 0
     for row in rows:
+        name = row.model.name
         try:
-            store.verify(row.model.name, cache, _Reporter(bars))
-        except VoxrtcError as error:
+            after = store.verify(name, cache, _Reporter(bars))
+            if name in wanted and after.state in ("missing", "partial"):
+                raise StoreError(f"{name} is {after.state}; fetch it with: voxrtc models pull {name}")
+        except StoreError as error:
             errors.print(f"voxrtc: {error}", style="red", markup=False)
             wrong += 1
     return [store.status(row.model.name, cache) for row in rows], wrong

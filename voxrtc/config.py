@@ -107,6 +107,7 @@ class Dialogue(Section):
     partial_every_ms: int = Field(600, ge=0, le=10_000)
     interruptions: Literal["on", "off", "push-to-talk"] = "on"
     barge_in_ms: int = Field(160, ge=20, le=2_000)
+    patience_s: Seconds = 10.0
     resume_s: float = Field(30.0, ge=0.0, le=86_400.0)
     idle_hangup_s: Seconds = 600.0
 
@@ -170,7 +171,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     if path is not None and not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
     table = _read(file) if file.is_file() else {}
-    dotenv = {k: v for k, v in dotenv_values(file.parent / ".env").items() if v is not None}
+    dotenv = _dotenv(file.parent / ".env")
     real = os.environ if environ is None else environ
     for name in PASSED_ON:
         if environ is None and name in dotenv:
@@ -191,9 +192,17 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: cannot be read: {error}") from None
 
 
+def _dotenv(file: Path) -> dict[str, str]:
+    try:
+        return {k: v for k, v in dotenv_values(file).items() if v is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from None
+
+
 def _overlay(table: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
     """Write what the environment sets into ``table``; return the variable behind each key it set."""
     origins: dict[tuple[str, ...], str] = {}
+    ours = set(table)
     named = {name: where for name, where in ALIASES.items() if environ.get(name)}
     for name in environ:
         if name.startswith(PREFIX):
@@ -206,6 +215,8 @@ def _overlay(table: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[st
         if isinstance(inside, dict):
             inside[key] = _value(environ[name], section, key)
             origins[(section, key)] = name
+            if section not in ours:
+                origins.setdefault((section,), name)  # a section that only the environment speaks of
     return origins
 
 
@@ -228,7 +239,7 @@ def _sentence(error: ErrorDetails, file: str, origins: Mapping[tuple[str, ...], 
     where = origins.get(loc[:2], file)
     key = ".".join(loc)
     if error["type"] == "extra_forbidden":
-        allowed = Settings.model_fields if len(loc) == 1 else _keys(loc[0])
+        allowed = _allowed(loc)
         return f"{where}: unknown {'section' if len(loc) == 1 else 'key'} '{key}'; allowed: {', '.join(allowed)}"
     if error["type"].endswith("_type") and error["type"] != "missing":
         found = f"{error['input']!r} ({type(error['input']).__name__})"
@@ -237,7 +248,12 @@ def _sentence(error: ErrorDetails, file: str, origins: Mapping[tuple[str, ...], 
     return f"{where}: {key}: found {found}; {error['msg'].removeprefix('Value error, ')}"
 
 
-def _keys(section: str) -> list[str]:
-    model = Settings.model_fields[section].annotation
-    assert model is not None
-    return list(model.model_fields)
+def _allowed(loc: tuple[str, ...]) -> list[str]:
+    """The keys that may stand where ``loc``, which may not, was found."""
+    if len(loc) == 1:
+        return list(Settings.model_fields)
+    if len(loc) == 2:
+        section = Settings.model_fields[loc[0]].annotation
+        assert section is not None
+        return list(section.model_fields)
+    return list(IceServer.model_fields)

@@ -29,7 +29,7 @@ class Scene:
         self.faults: list[str] = []
         self.tasks = Tasks(self.faults.append)
         ask = script or Answer("call", "", [], audio=b"")
-        self.reply = Reply(None, ask, Manner("hibari", language, Tts()), models, self, two_tones())
+        self.reply = Reply(None, ask, Manner("hibari", language, Tts(), 10.0), models, self, two_tones())
 
     def reply_heard(self, reply: Reply, heard: Heard) -> None:
         self.told.append(("heard", heard.text))

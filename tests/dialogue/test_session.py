@@ -299,6 +299,41 @@ async def test_host_lost_in_mid_answer_is_apologised_for() -> None:
 
 
 @in_virtual_time
+async def test_a_host_that_dies_under_the_guess_is_apologised_for_at_once() -> None:
+    """Not waited for: it may take long to come back."""
+    models = ScriptedModels(words=["tell me"])
+
+    def die(verb: str, given: int) -> ModelsError | None:
+        if verb == "answer" and len(models.answers) == 1:
+            models.ready = None
+            return HostLost("the models are being started again")
+        return None
+
+    models.fail = die
+    stage = Stage(models)
+    stage.voice.say(500, 1500)
+    async with stage.up():
+        failed = await stage.until(ReplyEnded)
+    assert failed.ended == "failed"
+    assert len(models.answers) == 1
+    assert stage.all(Notice)[0].code == "host_lost"
+    assert np.abs(stage.mouth.sound).max() > 0.05
+
+
+@in_virtual_time
+async def test_models_that_hang_are_given_up() -> None:
+    models = ScriptedModels(words=["tell me", "tell me", "and now"], asr_s=3600.0)
+    stage = Stage(models, dialogue={"patience_s": 4.0})
+    stage.voice.say(500, 1500)
+    async with stage.up():
+        failed = await stage.until(ReplyEnded)
+        assert asyncio.get_running_loop().time() < 9
+    assert failed.ended == "failed"
+    assert "no sign for 4 s" in stage.all(Notice)[0].message
+    assert "answer" in models.cancelled
+
+
+@in_virtual_time
 async def test_models_that_fail_before_a_word_is_known() -> None:
     count = 0
 

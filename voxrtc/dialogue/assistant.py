@@ -114,7 +114,8 @@ class Assistant:
     def answer(self, turn: Turn, audio: Samples) -> None:
         """``turn`` is over: let the guess at it be heard, if there is one, or else answer ``audio``."""
         guess, self.guess = self.guess, None
-        if guess is None or guess.failure is not None:
+        # A guess that failed is made again, unless the models are gone: then its apology is all that can be had now.
+        if guess is None or (guess.failure is not None and self._models.ready is not None):
             guess = self._begin(turn, self._ask(audio=pack(audio)))
             guess.speculated = False
         self._release(guess)
@@ -142,7 +143,7 @@ class Assistant:
 
     def _begin(self, turn: Turn | None, script: Answer | str) -> Reply:
         tongue = self.tongue
-        manner = Manner(tongue.voice, tongue.language, self._settings.tts)
+        manner = Manner(tongue.voice, tongue.language, self._settings.tts, self._settings.dialogue.patience_s)
         reply = Reply(turn, script, manner, self._models, self, self._phrases.apology(tongue.language))
         reply.start(self._tasks)
         return reply
@@ -169,6 +170,8 @@ class Assistant:
             self.reply_heard(reply, reply.heard)
         elif reply.exchange is not None:
             self._announce(reply)
+        if reply.failure is not None:
+            self.reply_failed(reply, reply.failure)
         if self._mouth is not None and self.reply is reply:
             reply.play(self._mouth, self._tasks)
 

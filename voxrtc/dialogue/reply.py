@@ -30,11 +30,15 @@ is lost when the caller interrupts."""
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to speak. ``language`` may be "auto": then in the language that was heard."""
+    """How to speak. ``language`` may be "auto": then in the language that was heard.
+
+    ``patience_s``: seconds without a sign of the models after which the reply is given up.
+    """
 
     voice: str
     language: str
     tts: Tts
+    patience_s: float
 
 
 @dataclass(slots=True)
@@ -167,18 +171,26 @@ class Reply:
 
     async def _ask(self, ask: Answer) -> None:
         cutter = self._cutter()
-        async with aclosing(self._models.answer(ask)) as stream:
+        try:
+            await self._take(ask, cutter)
+        except TimeoutError:
+            raise ModelsError(f"the models gave no sign for {self._manner.patience_s:g} s") from None
+        self._add(cutter.finish())
+        understood = self.heard is None or self.heard.text.strip()
+        if understood and not self._cut.items:
+            raise ModelsError("the language model had no answer")
+
+    async def _take(self, ask: Answer, cutter: ClauseCutter) -> None:
+        """Take what the models give, as long as they give something. Raises TimeoutError."""
+        async with aclosing(self._models.answer(ask)) as stream, asyncio.timeout(self._manner.patience_s) as patience:
             async for item in stream:
+                patience.reschedule(_now() + self._manner.patience_s)
                 if isinstance(item, Heard):
                     self._hear(item)
                 elif isinstance(item, Said):
                     if self.times.first_text is None:
                         self.times.first_text = _now()
                     self._add(cutter.feed(item.text))
-        self._add(cutter.finish())
-        understood = self.heard is None or self.heard.text.strip()
-        if understood and not self._cut.items:
-            raise ModelsError("the language model had no answer")
 
     def _cutter(self) -> ClauseCutter:
         tts = self._manner.tts
