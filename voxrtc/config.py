@@ -79,7 +79,7 @@ class Turn(Section):
 
 
 class Endpointing(Section):
-    pause_ms: int = Field(120, ge=40, le=1_000)
+    pause_ms: int = Field(80, ge=40, le=1_000)
     end_silence_ms: int = Field(550, ge=100, le=5_000)
     min_speech_ms: int = Field(120, ge=20, le=1_000)
     speech_threshold: Ratio = 0.5
@@ -140,7 +140,7 @@ class Tts(Section):
     voice: Literal["hibari", "espeak"] = "hibari"
     speed: float = Field(1.0, ge=0.5, le=2.0)
     first_clause_chars: int = Field(12, ge=1, le=200)
-    breath_chars: int = Field(16, ge=0, le=200)
+    breath_chars: int = Field(12, ge=0, le=200)
     max_clause_chars: int = Field(220, ge=20, le=2_000)
 
 

@@ -181,7 +181,7 @@ def test_the_strategy_decides_the_wait() -> None:
     (ended,) = only(found, Ended)
     assert isinstance(ended, Ended)
     assert found[-1][0] - ended.end <= 350 * MS
-    assert all(pause.lasted_ms >= 120 for pause in wait.asked)
+    assert all(pause.lasted_ms >= Endpointing().pause_ms for pause in wait.asked)
 
 
 def test_two_calls_share_the_network_and_nothing_else() -> None:
