@@ -33,7 +33,7 @@ RUNTIMES = {
 }
 """Distribution to what voxrtc needs it for, in the embedded profile."""
 
-MEMORY_GB = {"qwen2.5-1.5b": 2.3, "smollm2-135m": 0.6}
+MEMORY_GB = {"qwen2.5-1.5b": 2.7, "smollm2-135m": 1.0}
 """RAM of the whole server with each language model, in GB (measured, docs/benchmarks.md)."""
 
 
