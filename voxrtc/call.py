@@ -133,8 +133,8 @@ class Call:
     async def _carry(self, peer: Peer) -> None:
         """Run the session on ``peer`` until it is gone, replaced, or the call is to end."""
         self.peer = peer
-        conversing = asyncio.create_task(self._converse(peer), name=f"call-{self.id}-peer")
-        changing = asyncio.create_task(self._until_changed(), name=f"call-{self.id}-change")
+        conversing = asyncio.create_task(self._converse(peer), name="call-peer")
+        changing = asyncio.create_task(self._until_changed(), name="call-change")
         try:
             await asyncio.wait({conversing, changing}, return_when=asyncio.FIRST_COMPLETED)
             if self.ending is not None:  # the caller can still be told

@@ -132,7 +132,7 @@ class Calls:
         self._limit_waiting()
         call = Call(self._settings, self._models, self._silero, self._phrases, self._metrics)
         self._calls[call.id] = self._by_token[call.resume] = call
-        task = asyncio.create_task(call.live(), name=f"call-{call.id}")
+        task = asyncio.create_task(call.live(), name="call")
         self._tasks[call] = task
         task.add_done_callback(lambda _: self._forget(call))
         logger.info("call %s: begun", call.id)

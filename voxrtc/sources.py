@@ -199,7 +199,7 @@ def _check_url(url: URL, guard: Guard) -> None:
     except ValueError:
         return
     if not _may_reach(url.host, address, guard):
-        raise AudioError(f"{url.host} is not a public address; the operator may allow it")
+        raise AudioError(f"{url.host} is not a public address, and those are not read from")
 
 
 class _PublicOnly(AbstractResolver):
@@ -219,7 +219,7 @@ class _PublicOnly(AbstractResolver):
         for one in found:
             if not _may_reach(host, ipaddress.ip_address(one["host"].partition("%")[0]), self._guard):
                 raise AudioError(
-                    f"{host} leads to {one['host']}, which is not a public address; the operator may allow it"
+                    f"{host} leads to {one['host']}, which is not a public address, and those are not read from"
                 )
         return found
 

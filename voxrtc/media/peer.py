@@ -16,7 +16,7 @@ from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateErr
 
 from voxrtc.audio import AudioIn, AudioOut
 from voxrtc.config import Settings
-from voxrtc.errors import SdpError, VoxrtcError
+from voxrtc.errors import SdpError, VoxrtcError, frames
 from voxrtc.media import ice, sdp, seam
 from voxrtc.media.inbound import Inbound
 from voxrtc.media.outbound import Outbound
@@ -275,10 +275,9 @@ class Peer:
     def _tell(self, handler: Callable[[Any], None], what: object) -> None:
         try:
             handler(what)
-        except Exception as error:
-            # Raised on, it would end aiortc's receiving task and nobody would learn why.
-            logger.exception("a message handler failed")
-            self._fail(f"A message could not be handled: {error}")
+        except Exception as error:  # noqa: BLE001 - raised on, it would end aiortc's receiving task, and nobody knew why
+            logger.error("a message handler failed: %s", frames(error))  # noqa: TRY400 - its message may hold words
+            self._fail(f"A message could not be handled ({type(error).__name__}).")
 
     # -- the end -----------------------------------------------------------------------------------------
 

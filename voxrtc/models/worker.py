@@ -103,9 +103,9 @@ class Worker:
             await results.aclose()
 
     def hurry(self) -> None:
-        """Tell whatever runs at LAST to give way."""
+        """Tell whatever runs or waits at LAST to give way."""
         with self._changed:
-            for job in self._running:
+            for job in (*self._running, *(entry[2] for entry in self._heap)):
                 job.hurried = job.hurried or job.priority >= LAST
 
     def close(self) -> None:
