@@ -67,7 +67,8 @@ def test_reply_to_the_whole_a_little_before_the_level_falls(clip: Clip):
     turn.note(ended(1, "interrupted"), 10.6)
     turn.note(started(2), turn.speech_ended - 0.1)
     late = heard((10.45, 10.6), (turn.speech_ended + 0.05, 13.0))
-    assert turn.voice_to_voice_ms(late) == pytest.approx(50.0)
+    assert turn.voice_to_voice_ms(late) is None, "after a false cut-off, luck is no fast answer"
+    assert turn.answered(late)
     early = heard((10.45, 10.6), (turn.speech_ended - 0.05, 13.0))
     assert turn.voice_to_voice_ms(early) is None
     assert turn.answered(early)

@@ -14,7 +14,8 @@ STAGES = ("endpoint_ms", "asr_ms", "first_token_ms", "first_audio_ms")
 
 TRAIL_S = 0.3
 """A clip whose sound goes on after its words (applause) ends later by level than for whoever understands it. A reply
-announced at most this long before that end is one to the whole of it."""
+announced at most this long before that end is one to the whole of it: the turn
+is answered, but has no voice to voice after a false cut-off."""
 
 
 @dataclass(slots=True)
@@ -98,27 +99,25 @@ class Turn:
         """When the answer became audible: the first sound to begin after the end of speech.
 
         After a false cut-off the rest of the wrong reply may still sound, with pauses of its own. Then only what
-        follows the announcement of a reply to the whole counts.
+        follows a reply announced after the end of speech counts.
         """
         since = self.speech_ended
         if self.false_cutoff(ear):
-            whole = self._announced_to_the_whole()
-            if whole is None or self._began_before_end(ear, whole):
+            announced = [r.started_at for r in self.replies.values() if r.started_at >= since]
+            if not announced:
                 return None
-            since = max(since, whole)
+            since = min(announced)
         return ear.onset_after(since)
 
     def responded(self, ear: Ear) -> bool:
-        """A reply to the whole was heard: also one that became audible a little before the end, which has no onset."""
+        """A reply to the whole was heard: also one announced a little before the end, which has no voice to voice."""
         whole = self._announced_to_the_whole()
-        return self.onset(ear) is not None or (whole is not None and self._began_before_end(ear, whole))
+        early = whole is not None and any(sound.onset >= whole for sound in ear.sounds)
+        return self.onset(ear) is not None or early
 
     def _announced_to_the_whole(self) -> float | None:
         times = [r.started_at for r in self.replies.values() if r.started_at >= self.speech_ended - TRAIL_S]
         return min(times, default=None)
-
-    def _began_before_end(self, ear: Ear, announced: float) -> bool:
-        return any(announced <= sound.onset < self.speech_ended for sound in ear.sounds)
 
     def voice_to_voice_ms(self, ear: Ear) -> float | None:
         """Onset of the answer less the end of speech."""
