@@ -36,13 +36,24 @@ class Configure(Command, frozen=True, tag="config"):
     language: str | None = None
     voice: str | None = None
     interruptions: Literal["on", "off", "push-to-talk"] | None = None
+    tools: list[dict[str, Any]] | None = None
+    """Functions of the caller's that the model may call, each ``{"name", "description", "parameters"}`` with a JSON
+    schema; they replace those named before."""
+
+
+class ToolResult(Command, frozen=True, tag="tool_result"):
+    """What a function of the caller's gave, for the ToolCalled of this ``id``; ``error`` instead where it failed."""
+
+    id: str
+    result: Any = None
+    error: str | None = None
 
 
 class HangUp(Command, frozen=True, tag="hangup"):
     """End the call."""
 
 
-AnyCommand = Text | Interrupt | PushToTalk | Configure | HangUp
+AnyCommand = Text | Interrupt | PushToTalk | Configure | ToolResult | HangUp
 
 
 def parse(message: dict[str, Any]) -> AnyCommand:

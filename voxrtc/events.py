@@ -127,6 +127,13 @@ class TurnDropped(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeculationDropped(Event):
+    """A reply prepared in a pause, unheard, was in vain: the caller went on, ``spent_ms`` after it was begun."""
+
+    spent_ms: float
+
+
 # -- the assistant --------------------------------------------------------------------------------------------
 
 
@@ -173,6 +180,39 @@ class Interrupted(Event):
 
     reply: int
     decision_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FalseInterruption(Event):
+    """What stopped the reply was no interruption, and it goes on where it was heard last, after ``silent_ms``.
+
+    ``reason``: backchannel ("mhm"), no words (a cough, a door), or echo (the assistant's own voice).
+    """
+
+    reply: int
+    reason: str
+    silent_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCalled(Event):
+    """The model wants a function's result: ``arguments`` as it gave them. ``local``: the server runs it itself;
+    else the caller is asked to, and answers with the command ``tool_result`` of this ``id``."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+    local: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolEnded(Event):
+    """The call ``id`` of the function ``name`` is over. ``ended``: finished, failed, timed out or cancelled."""
+
+    id: str
+    name: str
+    ended: str
+    took_ms: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

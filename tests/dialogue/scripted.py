@@ -15,6 +15,7 @@ import numpy as np
 
 from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_RATE, Block, Samples
 from voxrtc.endpointing.detector import Decision, Ended, Paused, Resumed, Started
+from voxrtc.endpointing.waits import Pause
 from voxrtc.errors import ModelsError
 from voxrtc.models.wire import Answer, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, pack, unpack
 
@@ -120,6 +121,7 @@ class ScriptedDetector:
     end_silence_ms: int = 600
     start_ms: int = 120
     speaking: bool = False
+    pause: Pause | None = None
     _start: int = 0
     _end: int = 0
     _paused: bool = False
@@ -136,6 +138,7 @@ class ScriptedDetector:
             return []
         if not self._paused and now - self._end >= self.pause_ms * 16:
             self._paused = True
+            self.pause = Pause(self._start, self._end, now)
             return [Paused(self._end)]
         if self._paused and now - self._end >= self.end_silence_ms * 16:
             return self.finish()
@@ -154,6 +157,7 @@ class ScriptedDetector:
         self._end = now
         if self._paused:
             self._paused = False
+            self.pause = None
             return [Resumed(since)]
         return []
 
@@ -161,6 +165,7 @@ class ScriptedDetector:
         if not self.speaking:
             return []
         self.speaking = self._paused = False
+        self.pause = None
         return [Ended(self._start, self._end)]
 
 

@@ -81,6 +81,9 @@ class TurnDetector(Protocol):
     @property
     def voice_end(self) -> int: ...
 
+    @property
+    def pause(self) -> Pause | None: ...
+
     def finish(self) -> list[Decision]: ...
 
 
@@ -95,6 +98,7 @@ class Detector:
         self._min_speech = settings.min_speech_ms * MS
         self._max_turn = int(settings.max_turn_s * HEARD_RATE)
         self._state: Literal["quiet", "speaking", "paused"] = "quiet"
+        self._pause_now: Pause | None = None
         self._now = 0
         self._rest: Samples = np.zeros(0, np.float32)
         self._start = 0
@@ -115,6 +119,11 @@ class Detector:
     def voice_end(self) -> int:
         """The sample after the last voice of the turn, as far as is known."""
         return self._end
+
+    @property
+    def pause(self) -> Pause | None:
+        """The pause that is going on: what is learned of it may be written into it."""
+        return self._pause_now if self._state == "paused" else None
 
     def feed(self, block: Block) -> list[Decision]:
         """The decisions that ``block`` brings, in order. Raises ValueError where it lies before the block fed last."""
@@ -185,6 +194,7 @@ class Detector:
         if silence < self._pause + (SURE_EXTRA if probability >= SURE else 0):
             return []
         self._state = "paused"
+        self._pause_now = Pause(self._start, self._end, self._now)
         self._voice = 0
         return [Paused(self._end)]
 
@@ -195,7 +205,9 @@ class Detector:
             self._state = "speaking"
             self._end = self._now
             return [Resumed(self._candidate)]
-        pause = Pause(self._start, self._end, self._now)
+        pause = self._pause_now
+        assert pause is not None
+        pause.now = self._now
         if speech or pause.lasted_ms < self._wait.wait_ms(pause):
             return []  # while silero hears speech it may be going on
         self._quiet()

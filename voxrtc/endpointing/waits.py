@@ -8,13 +8,20 @@ from typing import Protocol
 from voxrtc.audio import HEARD_RATE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pause:
-    """A pause that is going on: the turn began at sample ``start``, its voice stopped at ``end``, it is ``now``."""
+    """A pause that is going on: the turn began at sample ``start``, its voice stopped at ``end``, it is ``now``.
+
+    What else is known of it comes while it lasts, from whoever listens (dialogue.caller); None until then.
+    """
 
     start: int
     end: int
     now: int
+    prosody: float | None = None
+    """The probability that the turn is over, by the sound of the voice (endpointing.prosody)."""
+    words: str | None = None
+    """What was said in the turn, up to this pause."""
 
     @property
     def lasted_ms(self) -> float:
