@@ -7,7 +7,7 @@ recogniser wants), the assistant speaks at 24 kHz (what every voice gives).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -63,8 +63,15 @@ class AudioIn(Protocol):
     def __aiter__(self) -> AsyncIterator[Block]: ...
 
 
+Tap: TypeAlias = Callable[[Samples, float], None]
+"""Told of each packet with sound as it leaves: its samples (SPOKEN_BLOCK,), and ``loop.time()``."""
+
+
 class AudioOut(Protocol):
     """What the session speaks with: a bounded, paced player of 24 kHz samples."""
+
+    tap: Tap | None
+    """Who is told what leaves, as it leaves."""
 
     async def play(self, samples: Samples, mark: Mark) -> None:
         """Queue samples (n,); waits while more than the player's bound is queued already."""
@@ -72,8 +79,31 @@ class AudioOut(Protocol):
     def flush(self) -> None:
         """Drop everything not yet sent. At most one more packet (a fade) leaves after this."""
 
+    def duck(self, on: bool) -> None:
+        """Speak DUCK_DB softer from the next packet on, or as loud as before again; one packet leads over."""
+
     async def drained(self) -> None:
         """Return when everything queued has left, or was flushed."""
+
+
+DUCK_DB = -12.0
+"""The level of a reply while it is not yet known whether the caller takes the word."""
+
+
+class Ducking:
+    """The level of a player's packets: loud or ducked, with a ramp as long as one packet in between."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self._gain = 1.0
+
+    def apply(self, packet: Samples) -> Samples:
+        """``packet`` (n,) at its level. It begins where the one before ended, so what was ducked comes back softly."""
+        wanted = 10 ** (DUCK_DB / 20) if self.on else 1.0
+        before, self._gain = self._gain, wanted
+        if before == wanted:
+            return packet if wanted == 1.0 else packet * np.float32(wanted)
+        return packet * np.linspace(before, wanted, packet.size, dtype=np.float32)
 
 
 def resample(samples: Samples, rate: int, to: int) -> Samples:

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from voxrtc.audio import BLOCK, BLOCK_MS, HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Block, Mark, Samples
+from voxrtc.audio import BLOCK, BLOCK_MS, HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Block, Ducking, Mark, Samples, Tap
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -143,6 +143,8 @@ class VirtualMouth:
     def __init__(self, ahead_s: float = 30.0) -> None:
         self.packets: list[Packet] = []
         self.flushes: list[float] = []
+        self.tap: Tap | None = None
+        self._ducking = Ducking()
         self._ahead = int(ahead_s * SPOKEN_RATE)
         self._queue: deque[tuple[Samples, Mark]] = deque()
         self._queued = 0
@@ -162,9 +164,10 @@ class VirtualMouth:
             await asyncio.gather(self._player, return_exceptions=True)
 
     async def play(self, samples: Samples, mark: Mark) -> None:
-        while self._queued > self._ahead:
+        flushes = len(self.flushes)
+        while self._queued > self._ahead and flushes == len(self.flushes):
             await self._change()
-        if not samples.size:
+        if flushes != len(self.flushes) or not samples.size:
             return
         mark.queued += samples.size
         self._queue.append((samples, mark))
@@ -176,6 +179,9 @@ class VirtualMouth:
         self._queue.clear()
         self._queued = 0
         self._signal()
+
+    def duck(self, on: bool) -> None:
+        self._ducking.on = on
 
     async def drained(self) -> None:
         while self._queued:
@@ -202,7 +208,10 @@ class VirtualMouth:
             due = max(due + BLOCK_MS / 1000, loop.time())
             await asyncio.sleep(due - loop.time())
             if self._queue:
-                self.packets.append(Packet(loop.time(), self._take(loop.time())))
+                packet = Packet(loop.time(), self._ducking.apply(self._take(loop.time())))
+                self.packets.append(packet)
+                if self.tap is not None:
+                    self.tap(packet.samples, packet.at)
                 self._signal()
 
     def _take(self, now: float) -> Samples:

@@ -18,7 +18,7 @@ import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from voxrtc.audio import BLOCK_MS, SPOKEN_BLOCK, SPOKEN_RATE, Mark, Samples
+from voxrtc.audio import BLOCK_MS, SPOKEN_BLOCK, SPOKEN_RATE, Ducking, Mark, Samples, Tap
 from voxrtc.config import Media
 from voxrtc.media import opus
 
@@ -49,7 +49,9 @@ class Outbound(MediaStreamTrack):
 
     def __init__(self, settings: Media, on_error: Callable[[str], None]) -> None:
         super().__init__()
+        self.tap: Tap | None = None
         self._on_error = on_error
+        self._ducking = Ducking()
         self._bound = int(settings.play_ahead_s * SPOKEN_RATE)
         self._encoder = opus.Encoder(bitrate=settings.opus_bitrate, complexity=settings.opus_complexity)
         self._now = asyncio.get_running_loop().time
@@ -81,6 +83,10 @@ class Outbound(MediaStreamTrack):
             samples, heard = self._take()
             self._fade = (samples * _FADE, heard)
         self._drop()
+
+    def duck(self, on: bool) -> None:
+        """Speak DUCK_DB softer from the next packet on, or as loud as before again; one packet leads over."""
+        self._ducking.on = on
 
     async def drained(self) -> None:
         """Return when everything queued has left, or was flushed, or the peer is gone."""
@@ -137,15 +143,17 @@ class Outbound(MediaStreamTrack):
     def _next(self) -> tuple[bytes, list[tuple[Mark, int]]]:
         if self._fade is not None:
             (samples, heard), self._fade = self._fade, None
-            self._sounding = TAIL
         elif self._pieces:
             samples, heard = self._take()
-            self._sounding = TAIL
         elif self._sounding:
-            samples, heard = _QUIET, []
             self._sounding -= 1
+            return self._encoder.encode(_QUIET), []
         else:
             return opus.SILENCE, []
+        self._sounding = TAIL
+        samples = self._ducking.apply(samples)
+        if self.tap is not None:
+            self.tap(samples, self._now())
         return self._encoder.encode(samples), heard
 
     def _take(self) -> _Taken:
