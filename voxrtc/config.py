@@ -79,6 +79,12 @@ class Turn(Section):
 
 
 class Endpointing(Section):
+    strategy: str = "fused"
+    min_silence_ms: int = Field(200, ge=50, le=5_000)
+    max_silence_ms: int = Field(1_500, ge=200, le=10_000)
+    sure: float = Field(0.2, gt=0.0, le=1.0)
+    doubt: float = Field(0.1, ge=0.0, lt=1.0)
+    evidence_ms: int = Field(700, ge=0, le=5_000)
     pause_ms: int = Field(80, ge=40, le=1_000)
     end_silence_ms: int = Field(550, ge=100, le=5_000)
     min_speech_ms: int = Field(120, ge=20, le=1_000)
@@ -88,6 +94,9 @@ class Endpointing(Section):
 
     @model_validator(mode="after")
     def _order(self) -> Endpointing:
+        for low, high in (("pause_ms", "min_silence_ms"), ("min_silence_ms", "max_silence_ms"), ("doubt", "sure")):
+            if getattr(self, low) >= getattr(self, high):
+                raise ValueError(f"{low} ({getattr(self, low)}) must be less than {high} ({getattr(self, high)})")
         if self.pause_ms >= self.end_silence_ms:
             raise ValueError(f"pause_ms ({self.pause_ms}) must be less than end_silence_ms ({self.end_silence_ms})")
         return self
@@ -123,6 +132,7 @@ class Models(Section):
     profile: Literal["embedded"] = "embedded"
     asr: Literal["whisper-base"] = "whisper-base"
     llm: Literal["qwen2.5-1.5b", "smollm2-135m"] = "qwen2.5-1.5b"
+    turns: Literal["smollm2-135m", "none"] = "smollm2-135m"
     threads: int = Field(0, ge=0, le=256)
     context_tokens: int = Field(4_096, ge=512, le=131_072)
     slots: int = Field(2, ge=1, le=64)

@@ -15,7 +15,7 @@ import numpy as np
 from voxrtc.audio import HEARD_RATE, Block, Samples
 from voxrtc.config import Endpointing
 from voxrtc.endpointing.vad import FRAME, SileroModel, Vad
-from voxrtc.endpointing.waits import FixedWait, Pause, Wait
+from voxrtc.endpointing.waits import Pause, Wait, make
 
 MS = HEARD_RATE // 1000
 BRIDGE = 50 * MS
@@ -26,6 +26,10 @@ CANDIDATE_GAP = 200 * MS
 """Voice that falls silent for longer than this before it made a turn was none."""
 RESUME = 60 * MS
 """Voice that ends a pause."""
+HINT = 60 * MS
+"""A stretch this long, with something in it that is surely voice, may become a turn ..."""
+HINT_GAP = 100 * MS
+"""... until it has been silent for so long."""
 SURE_OF_START = 60 * MS
 """Of the ``min_speech_ms`` since a turn began, so much has to be surely voice: silero is 50 to 110 ms late to say so,
 and an interruption should not have to wait for that twice."""
@@ -79,6 +83,9 @@ class TurnDetector(Protocol):
     def speaking(self) -> bool: ...
 
     @property
+    def voicing(self) -> bool: ...
+
+    @property
     def voice_end(self) -> int: ...
 
     @property
@@ -92,7 +99,7 @@ class Detector:
 
     def __init__(self, settings: Endpointing, silero: SileroModel, wait: Wait | None = None) -> None:
         self._vad = Vad(silero, settings.aggressiveness, settings.speech_threshold)
-        self._wait = wait or FixedWait(settings.end_silence_ms)
+        self._wait = wait or make(settings)
         self._threshold = settings.speech_threshold
         self._pause = settings.pause_ms * MS
         self._min_speech = settings.min_speech_ms * MS
@@ -114,6 +121,14 @@ class Detector:
     def speaking(self) -> bool:
         """True from Started until Ended, pauses included."""
         return self._state != "quiet"
+
+    @property
+    def voicing(self) -> bool:
+        """The first sign of a voice, sooner than Started and less sure; also while a turn is on and does not pause."""
+        if self._state != "quiet":
+            return self._state == "speaking"
+        lately = self._now - self._voice_until < HINT_GAP
+        return lately and self._voice > 0 and self._now - self._candidate >= HINT
 
     @property
     def voice_end(self) -> int:

@@ -1,18 +1,25 @@
-"""How long a pause may last before the turn is over. One strategy a class; the detector asks while the pause lasts."""
+"""How long a pause may last before the turn is over. One strategy a class; the detector asks while the pause lasts.
+
+A strategy is chosen by its name, ``endpointing.strategy``. To add one, write its class here and name it in STRATEGIES.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from voxrtc.audio import HEARD_RATE
+from voxrtc.config import Endpointing
+from voxrtc.endpointing.words import hangs
+from voxrtc.errors import ConfigError
 
 
 @dataclass(slots=True)
 class Pause:
     """A pause that is going on: the turn began at sample ``start``, its voice stopped at ``end``, it is ``now``.
 
-    What else is known of it comes while it lasts, from whoever listens (dialogue.caller); None until then.
+    What else is known of it comes while it lasts, from whoever listens (dialogue.pauses); None until then.
     """
 
     start: int
@@ -22,6 +29,10 @@ class Pause:
     """The probability that the turn is over, by the sound of the voice (endpointing.prosody)."""
     words: str | None = None
     """What was said in the turn, up to this pause."""
+    language: str = "en"
+    """Of the words."""
+    ends: float | None = None
+    """The probability that the turn is over, by its words (models.verbs: ``ends``); negative where there is none."""
 
     @property
     def lasted_ms(self) -> float:
@@ -31,15 +42,79 @@ class Pause:
 class Wait(Protocol):
     """A strategy. Asked every 10 ms of a pause, so it may change its mind as it learns more."""
 
-    def wait_ms(self, pause: Pause) -> int:
+    def wait_ms(self, pause: Pause) -> float:
         """Milliseconds of silence after which this pause ends the turn."""
 
 
 class FixedWait:
-    """The same wait for every pause."""
+    """By silence alone: the same wait for every pause."""
 
-    def __init__(self, silence_ms: int) -> None:
-        self._silence_ms = silence_ms
+    def __init__(self, settings: Endpointing) -> None:
+        self._silence_ms = settings.end_silence_ms
 
-    def wait_ms(self, pause: Pause) -> int:
+    def wait_ms(self, pause: Pause) -> float:
         return self._silence_ms
+
+
+class SmartTurnWait:
+    """By the voice alone, as Smart Turn is commonly used: short where it sounds finished, else long."""
+
+    def __init__(self, settings: Endpointing) -> None:
+        self._settings = settings
+
+    def wait_ms(self, pause: Pause) -> float:
+        done = pause.prosody is not None and pause.prosody >= 0.5
+        return self._settings.min_silence_ms if done else self._settings.max_silence_ms
+
+
+class FusedWait:
+    """The turn is over if the voice says so *and* the words say so: their probabilities multiplied.
+
+    From ``sure`` on the wait is the shortest, up to ``doubt`` the longest, between the two in proportion.
+    """
+
+    def __init__(self, settings: Endpointing) -> None:
+        self._settings = settings
+
+    def wait_ms(self, pause: Pause) -> float:
+        settings = self._settings
+        probability = self.probability(pause)
+        if probability is None:
+            return settings.max_silence_ms
+        certainty = (probability - settings.doubt) / (settings.sure - settings.doubt)
+        span = settings.max_silence_ms - settings.min_silence_ms
+        return settings.max_silence_ms - span * min(1.0, max(0.0, certainty))
+
+    def probability(self, pause: Pause) -> float | None:
+        """That the turn is over; None while it is worth waiting for more evidence."""
+        if pause.words is not None and hangs(pause.words, pause.language):
+            return 0.0
+        late = pause.lasted_ms >= self._settings.evidence_ms
+        voice = pause.prosody
+        words = UNKNOWN_WORDS if pause.ends is not None and pause.ends < 0 else pause.ends
+        if voice is None or words is None:
+            if not late:
+                return None
+            voice = UNKNOWN_VOICE if voice is None else voice
+            words = UNKNOWN_WORDS if words is None else words
+        return voice * words
+
+
+UNKNOWN_VOICE = 0.5
+UNKNOWN_WORDS = 0.25
+"""What a source that says nothing counts as: with the other one sure, the turn is over."""
+
+STRATEGIES: dict[str, Callable[[Endpointing], Wait]] = {
+    "fused": FusedWait,
+    "smart_turn": SmartTurnWait,
+    "vad": FixedWait,
+}
+
+
+def make(settings: Endpointing) -> Wait:
+    """The strategy that ``endpointing.strategy`` names. Raises ConfigError where there is none of that name."""
+    try:
+        return STRATEGIES[settings.strategy](settings)
+    except KeyError:
+        there = ", ".join(STRATEGIES)
+        raise ConfigError(f"endpointing.strategy: '{settings.strategy}' is not a strategy; there are {there}") from None

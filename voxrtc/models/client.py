@@ -19,6 +19,8 @@ from voxrtc.models.stream import MessageReader, from_host
 from voxrtc.models.wire import (
     Answer,
     Broken,
+    Ending,
+    Ends,
     FromHost,
     Heard,
     Loading,
@@ -126,6 +128,13 @@ class HostClient:
         async with contextlib.aclosing(self._items(ask, Said)) as items:
             async for _ in items:
                 pass
+
+    async def ends(self, text: str, language: str) -> float:
+        probability = -1.0
+        async with contextlib.aclosing(self._items(Ends(text, language), Ending)) as items:
+            async for item in items:
+                probability = item.probability
+        return probability
 
     def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
         return self._items(ask, Speech)

@@ -22,6 +22,7 @@ from voxrtc.config import Settings
 from voxrtc.errors import ModelsError
 from voxrtc.models import threads
 from voxrtc.models.asr.whisper import CAREFUL_S, SHORTEST_S, Whisper
+from voxrtc.models.llm.ending import READS, UNKNOWN
 from voxrtc.models.llm.gguf import Gguf, Sampling
 from voxrtc.models.llm.slots import Slots
 from voxrtc.models.profiles import Progress
@@ -31,6 +32,8 @@ from voxrtc.models.tts.hibari import Hibari
 from voxrtc.models.tts.voice import Voice
 from voxrtc.models.wire import (
     Answer,
+    Ending,
+    Ends,
     Heard,
     Prepare,
     Ready,
@@ -60,6 +63,8 @@ LOOKS = 4
 class _Engines:
     whisper: Whisper
     gguf: Gguf
+    turns: Gguf | None
+    """Reads whether a turn's words are complete."""
     voices: dict[str, Voice]
 
 
@@ -77,6 +82,7 @@ class Embedded:
         self._glances = Worker("hearing unfinished turns", LOOKS)
         self._mind = Worker("the language model", models.max_waiting, models.slots)
         self._mouth = Worker("the voice", models.max_waiting)
+        self._reader = Worker("reading for the end of a turn", models.max_waiting)
 
     # -- the start ------------------------------------------------------------------------------------------
 
@@ -102,7 +108,7 @@ class Embedded:
             ears = pool.submit(self._load_ears_and_voices, hears, progress)
             mind = pool.submit(self._load_mind, thinks, progress)
             whisper, voices = ears.result()
-            engines = _Engines(whisper, mind.result(), voices)
+            engines = _Engines(whisper, mind.result(), self._load_turns(progress), voices)
         progress("ready", 1.0)
         return engines
 
@@ -140,12 +146,24 @@ class Embedded:
             gguf.generate(system, [], "Hello.", slot, Sampling(2, 0.0), lambda text: None)
         return gguf
 
+    def _load_turns(self, progress: Progress) -> Gguf | None:
+        models = self._settings.models
+        if models.turns == "none":
+            return None
+        folder = ensure(models.turns, models.cache_path, progress)
+        # One thread: half a sentence takes it 15 ms, and the cores belong to the answer that is being made meanwhile.
+        turns = Gguf(next(folder.glob("*.gguf")), threads=1, slots=1, context_tokens=512)
+        turns.ending("Hello there.")
+        return turns
+
     async def close(self) -> None:
         """Stop what runs, then free the models."""
-        for worker in (self._ears, self._glances, self._mind, self._mouth):
+        for worker in (self._ears, self._glances, self._mind, self._mouth, self._reader):
             await asyncio.to_thread(worker.close)
         if self._engines is not None:
             self._engines.gguf.close()
+            if self._engines.turns is not None:
+                self._engines.turns.close()
             self._engines = None
 
     # -- the verbs --------------------------------------------------------------------------------------------
@@ -184,6 +202,14 @@ class Embedded:
             async with contextlib.aclosing(self._mind.stream(self._read(ask, slot), LAST)) as items:
                 async for said in items:
                     yield said
+
+    async def ends(self, ask: Ends) -> AsyncGenerator[Ending, None]:
+        if self._loaded.turns is None or ask.language not in READS:
+            yield Ending(UNKNOWN)
+            return
+        async with contextlib.aclosing(self._reader.stream(self._read_for_end(ask.text))) as items:
+            async for ending in items:
+                yield ending
 
     async def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
         with self._urgently():
@@ -232,6 +258,15 @@ class Embedded:
                 lambda piece: None,
                 lambda: job.cancelled or job.hurried,
             )
+
+        return work
+
+    def _read_for_end(self, text: str) -> Callable[[Job[Ending]], None]:
+        turns = self._loaded.turns
+        assert turns is not None
+
+        def work(job: Job[Ending]) -> None:
+            job.emit(Ending(turns.ending(text)))
 
         return work
 

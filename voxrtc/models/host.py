@@ -33,6 +33,7 @@ from voxrtc.models.wire import (
     Broken,
     Cancel,
     Done,
+    Ends,
     Failed,
     Item,
     ItemOf,
@@ -238,6 +239,8 @@ def _work(profile: Profile, verb: Verb) -> AsyncGenerator[ItemOf, None]:
             return profile.answer(verb)
         case Prepare():
             return profile.prepare(verb)
+        case Ends():
+            return profile.ends(verb)
         case Speak():
             return profile.speak(verb)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from voxrtc.config import Settings
-from voxrtc.models.wire import Answer, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, Transcribe
+from voxrtc.models.wire import Answer, Ending, Ends, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, Transcribe
 
 Progress = Callable[[str, float], None]
 """Called with what is being done ("loading qwen2.5-1.5b") and how far it is, 0..1."""
@@ -26,6 +26,8 @@ class Profile(Protocol):
     def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]: ...
 
     def prepare(self, ask: Prepare) -> AsyncGenerator[Said, None]: ...
+
+    def ends(self, ask: Ends) -> AsyncGenerator[Ending, None]: ...
 
     def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]: ...
 

@@ -53,7 +53,9 @@ class Status:
 
 def needed(settings: Settings) -> list[str]:
     """The names of the models that these settings run with."""
-    names = [settings.models.asr, settings.models.llm, "silero-vad"]
+    names = [settings.models.asr, settings.models.llm, "silero-vad", "smart-turn-v3.2"]
+    if settings.models.turns not in ("none", *names):
+        names.append(settings.models.turns)
     return [*names, "hibari"] if settings.tts.voice == "hibari" else names
 
 

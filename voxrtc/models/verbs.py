@@ -31,5 +31,8 @@ class Models(Protocol):
     async def prepare(self, ask: Prepare) -> None:
         """Warm caches with what the caller seems to be saying. Best effort: gives way to everything else."""
 
+    async def ends(self, text: str, language: str) -> float:
+        """The probability, 0..1, that somebody who said ``text`` is done; negative where that cannot be told."""
+
     def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
         """24 kHz samples of one clause, in order, each with the characters it says. Silence at both ends is trimmed."""

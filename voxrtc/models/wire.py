@@ -76,6 +76,13 @@ class Prepare(Message, frozen=True):
     text: str
 
 
+class Ends(Message, frozen=True):
+    """How probable is it that somebody who said ``text`` is done? ``language``: of the text."""
+
+    text: str
+    language: str
+
+
 class Speak(Message, frozen=True):
     """Say one clause. ``voice`` and ``language`` as in the Ready message; emotion of the table in dialogue.emotion."""
 
@@ -87,7 +94,7 @@ class Speak(Message, frozen=True):
     intensity: float = 1.0
 
 
-Verb = Transcribe | Answer | Prepare | Speak
+Verb = Transcribe | Answer | Prepare | Ends | Speak
 
 
 # -- what comes back ------------------------------------------------------------------------------------------
@@ -100,6 +107,12 @@ class Heard(Message, frozen=True):
     language: str
     confidence: float
     took_ms: float = 0.0
+
+
+class Ending(Message, frozen=True):
+    """``probability``, 0..1; negative where nothing can be told, as in a language that is not read."""
+
+    probability: float
 
 
 class Said(Message, frozen=True):
@@ -124,7 +137,7 @@ class Speech(Message, frozen=True):
     end: int
 
 
-ItemOf = Heard | Said | ToolCall | Speech
+ItemOf = Heard | Said | ToolCall | Speech | Ending
 
 
 # -- the conversation of the two processes --------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from voxrtc.errors import ModelsError
+from voxrtc.models.llm import ending
 from voxrtc.models.llm.prompt import messages
 from voxrtc.models.threads import wait_politely
 from voxrtc.models.wire import Utterance
@@ -91,6 +92,23 @@ class Gguf:
             if request.error:
                 raise ModelsError(f"the language model failed: {request.error}")
             return request.usage
+
+    def ending(self, text: str) -> float:
+        """The probability that somebody who said ``text`` is done (models.llm.ending). Blocks."""
+        payload = {
+            "prompt": ending.prompt(text),
+            "n_predict": 1,
+            "n_probs": ending.CANDIDATES,
+            "temperature": 0.0,
+            "cache_prompt": True,
+            "stream": False,
+        }
+        answers: list[dict[str, Any]] = []
+        self._server.handle_completions(payload, lambda answer: bool(answers.append(answer)))  # type: ignore[func-returns-value]
+        if not answers or "error" in answers[-1]:
+            raise ModelsError(f"the language model failed: {answers[-1:]}")
+        logprobs = answers[-1]["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        return ending.probability(logprobs)
 
     def close(self) -> None:
         """Free the model; not while generate() runs."""
