@@ -82,6 +82,7 @@ class Endpointing(Section):
     strategy: str = "fused"
     min_silence_ms: int = Field(200, ge=50, le=5_000)
     max_silence_ms: int = Field(1_500, ge=200, le=10_000)
+    threshold: Ratio = 0.5
     sure: float = Field(0.2, gt=0.0, le=1.0)
     doubt: float = Field(0.1, ge=0.0, lt=1.0)
     evidence_ms: int = Field(700, ge=0, le=5_000)
@@ -116,6 +117,8 @@ class Dialogue(Section):
     partial_every_ms: int = Field(600, ge=0, le=10_000)
     interruptions: Literal["on", "off", "push-to-talk"] = "on"
     barge_in_ms: int = Field(160, ge=20, le=2_000)
+    backchannel_ms: int = Field(600, ge=0, le=5_000)
+    echo_guard: bool = True
     patience_s: Seconds = 10.0
     resume_s: float = Field(30.0, ge=0.0, le=86_400.0)
     idle_hangup_s: Seconds = 600.0

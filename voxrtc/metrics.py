@@ -10,6 +10,7 @@ from voxrtc.events import (
     CallEnded,
     CallStarted,
     Event,
+    FalseInterruption,
     Interrupted,
     Notice,
     ReplyEnded,
@@ -39,6 +40,9 @@ class Metrics:
         self.replies = counter("voxrtc_replies", "Replies, by how they ended", ["ended"], registry=registry)
         self.released = counter("voxrtc_replies_released", "Replies released", ["speculated"], registry=registry)
         self.interruptions = counter("voxrtc_interruptions", "Replies the caller interrupted", registry=registry)
+        self.false_interruptions = counter(
+            "voxrtc_false_interruptions", "Replies that went on after all, by reason", ["reason"], registry=registry
+        )
         self.notices = counter("voxrtc_notices", "Notices to callers, by code", ["code"], registry=registry)
         self.host_restarts = Gauge("voxrtc_host_restarts", "Restarts of the models' host process", registry=registry)
         self.decision = Histogram(
@@ -70,6 +74,8 @@ class Metrics:
             case Interrupted(decision_ms=ms):
                 self.interruptions.inc()
                 self.decision.observe(ms / 1000)
+            case FalseInterruption(reason=reason):
+                self.false_interruptions.labels(reason).inc()
             case Notice(code=code):
                 self.notices.labels(code).inc()
             case TurnMetrics():

@@ -145,6 +145,10 @@ class ScriptedDetector:
         return []
 
     @property
+    def voicing(self) -> bool:
+        return self.speaking and not self._paused
+
+    @property
     def voice_end(self) -> int:
         return self._end
 

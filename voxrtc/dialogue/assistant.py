@@ -18,9 +18,11 @@ from voxrtc.dialogue.reply import Manner, Reply
 from voxrtc.dialogue.spoken import SpokenClause
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.dialogue.turns import Turn
+from voxrtc.dialogue.yielding import Held
 from voxrtc.errors import HostLost, ModelsError
 from voxrtc.events import (
     Ended,
+    FalseInterruption,
     Interrupted,
     Notice,
     ReplyEnded,
@@ -70,6 +72,8 @@ class Assistant:
         self.tongue = Tongue(settings.dialogue.language, settings.tts.voice)
         self.guess: Reply | None = None
         self.reply: Reply | None = None
+        self.held: Held | None = None
+        """The reply that a voice made stop, until it is known what that voice said."""
         self._call = call
         self._settings = settings
         self._models = models
@@ -81,6 +85,7 @@ class Assistant:
         self._mouth: AudioOut | None = None
         self._state: State | None = None
         self._replies = 0
+        self._ducked = False
 
     # -- the mouth --------------------------------------------------------------------------------------------
 
@@ -177,20 +182,72 @@ class Assistant:
 
     # -- the end of a reply -----------------------------------------------------------------------------------
 
-    def interrupt(self, decision_ms: float, goes_on: bool = False) -> Turn | None:
+    def interrupt(self, goes_on: bool = False) -> Turn | None:
         """Stop the reply, in this very iteration of the loop; the memory keeps what was heard of it.
 
         ``goes_on``: the caller says more. Where the words of the turn that was to be answered are not yet known,
         that turn is returned: its sound belongs to what follows.
         """
+        self.give_way()
         reply = self.reply
+        if reply is not None and reply.audible:
+            self._hold(reply, 0.0)
+            self.give_way()
+            return None
+        return self._withdraw(reply, goes_on)
+
+    def hold(self, decision_ms: float) -> Turn | None:
+        """A voice has taken the floor from the reply: silence it, in this very iteration of the loop. What was being
+        heard may go on (``go_on``) or is over (``give_way``); what was not yet heard is over at once, as by
+        ``interrupt``."""
+        reply = self.reply
+        if reply is not None and reply.audible:
+            self._hold(reply, decision_ms)
+            return None
+        return self._withdraw(reply, goes_on=True)
+
+    def duck(self, on: bool) -> None:
+        """Speak softer for as long as somebody else might be beginning to speak."""
+        on = on and self.reply is not None and self.reply.audible
+        if on != self._ducked and self._mouth is not None:
+            self._ducked = on
+            self._mouth.duck(on)
+
+    def give_way(self) -> None:
+        """The voice that stopped the held reply really interrupted it."""
+        held, self.held = self.held, None
+        if held is not None:
+            self._end(held.reply, "interrupted")
+
+    def go_on(self, reason: str) -> None:
+        """It did not: the held reply goes on, where it was heard last."""
+        held, self.held = self.held, None
+        if held is None:
+            return
+        self.reply = reply = held.reply
+        if reply.exchange is not None:
+            reply.exchange.assistant, reply.exchange.interrupted, reply.exchange.answered = "", False, False
+        silent_ms = (self._clock.now - held.since) * 1000 / HEARD_RATE
+        self._say(FalseInterruption, reply=reply.number, reason=reason, silent_ms=round(silent_ms, 1))
+        if self._mouth is not None:
+            reply.play(self._mouth, self._tasks, back=True)
+        self.settle()
+
+    def _hold(self, reply: Reply, decision_ms: float) -> None:
+        self._flush()
+        reply.pause()
+        self.duck(False)
+        self.reply = None
+        self.held = Held(reply, self._clock.now, reply.just_asked, self._settings.dialogue.backchannel_ms)
+        self._remember(reply, "interrupted")  # for guesses at what the caller says now
+        self._say(Interrupted, reply=reply.number, decision_ms=round(decision_ms, 1))
+        self.settle()
+
+    def _withdraw(self, reply: Reply | None, goes_on: bool) -> Turn | None:
+        """Give up a reply that nobody has heard yet."""
         if reply is None:
             return None
         self._flush()
-        if reply.audible:
-            self._say(Interrupted, reply=reply.number, decision_ms=round(decision_ms, 1))
-            self._end(reply, "interrupted")
-            return None
         self._end(reply, "cancelled")
         if reply.turn is None or reply.exchange is not None:
             return None
@@ -206,6 +263,7 @@ class Assistant:
     def close(self) -> None:
         """The call is over."""
         self.drop_guess()
+        self.give_way()
         if self.reply is not None:
             self._flush()
             self._end(self.reply, "interrupted" if self.reply.audible else "cancelled")
@@ -216,15 +274,25 @@ class Assistant:
 
     def _end(self, reply: Reply, ended: Ended) -> None:
         reply.stop(ended)
-        self.reply = None
+        if reply is self.reply:
+            self.reply = None
+        text = self._remember(reply, ended)
+        if reply.started:
+            self._say(ReplyEnded, reply=reply.number, ended=ended, text=text)
+        self.settle()
+
+    def _remember(self, reply: Reply, ended: Ended) -> str:
+        """Put what was heard of ``reply`` into the memory; returns it."""
         text = reply.heard_text()
         if reply.exchange is not None:
             reply.exchange.assistant = text
             reply.exchange.interrupted = ended != "finished" and bool(text)
             reply.exchange.answered = ended != "cancelled"
-        if reply.started:
-            self._say(ReplyEnded, reply=reply.number, ended=ended, text=text)
-        self.settle()
+        return text
+
+    def _current(self, reply: Reply) -> bool:
+        """Whether ``reply`` is being given, or was and may go on."""
+        return reply is self.reply or (self.held is not None and reply is self.held.reply)
 
     def settle(self) -> None:
         """Announce what the assistant is doing, if that changed."""
@@ -241,16 +309,22 @@ class Assistant:
             self._overheard(reply.turn, heard)
         if reply is not self.reply or reply.turn is None:
             return
-        if not heard.text.strip():
-            self._drop_turn(reply, reply.turn)
+        words, turn = heard.text.strip(), reply.turn
+        verdict = self.held.judge(turn.voice_ms, words) if self.held is not None else "interrupts"
+        if verdict != "interrupts" or not words:
+            self._drop_turn(reply, turn, "backchannel" if verdict == "backchannel" else "no words")
             return
+        self.give_way()
         reply.exchange = self.memory.heard(heard.text.strip())
         self._transcribed(reply.turn, heard.text.strip(), heard.confidence, heard.language)
         self._announce(reply)
 
-    def _drop_turn(self, reply: Reply, turn: Turn) -> None:
+    def _drop_turn(self, reply: Reply, turn: Turn, reason: str) -> None:
         self._end(reply, "cancelled")
-        self._say(TurnDropped, turn=turn.number, reason="no words")
+        self._say(TurnDropped, turn=turn.number, reason=reason)
+        if self.held is not None:
+            self.go_on(reason)
+            return
         owed = self.memory.unanswered()
         if owed is not None:  # that noise had stopped the answer to what was said before it
             self._answer_exchange(turn, self._ask(text=owed.user, before=owed), owed)
@@ -267,12 +341,14 @@ class Assistant:
             self.reply_clause(reply, clause)
 
     def reply_clause(self, reply: Reply, clause: SpokenClause) -> None:
-        if reply is self.reply and reply.started and clause.text:
+        if self._current(reply) and reply.started and clause.text:
             self._say(ReplyText, reply=reply.number, clause=clause.index, text=clause.text)
 
     def reply_failed(self, reply: Reply, error: ModelsError) -> None:
-        if reply is not self.reply:
+        if not self._current(reply):
             return
+        if reply is self.reply:
+            self.give_way()  # what the voice said that stopped another will not be known
         if not reply.started:
             self._announce(reply)
         self._say(Notice, code="host_lost" if isinstance(error, HostLost) else "models_failed", message=str(error))

@@ -6,7 +6,10 @@ it, the assistant does. All of it happens in the iteration of the loop in which 
 
 from __future__ import annotations
 
-from voxrtc.audio import HEARD_RATE, Block
+import asyncio
+import logging
+
+from voxrtc.audio import HEARD_RATE, Block, Samples
 from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.assistant import Assistant
@@ -15,9 +18,12 @@ from voxrtc.dialogue.partials import Partials
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.dialogue.turns import Turn, TurnAudio
 from voxrtc.endpointing.detector import Decision, Ended, Paused, Resumed, Started, TurnDetector
+from voxrtc.errors import ModelsError
 from voxrtc.events import SpeechPaused, SpeechResumed, SpeechStarted, Transcript, TurnDropped, TurnEnded
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Heard
+
+log = logging.getLogger(__name__)
 
 
 class Caller:
@@ -45,6 +51,7 @@ class Caller:
         self._tasks = tasks
         self._audio = TurnAudio(2 * settings.endpointing.max_turn_s)
         self._partials: Partials | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._turns = 0
 
     # -- what comes from outside ------------------------------------------------------------------------------
@@ -63,6 +70,7 @@ class Caller:
             self._begin(now)  # went on speaking when the assistant, not to be interrupted, had finished
         if self.turn is not None:
             self._while_speaking(self.turn, now)
+        self._assistant.duck(self.floor.mode == "on" and self._detector.voicing)
 
     def left(self) -> None:
         """The caller is gone: what was said until now may still be answered."""
@@ -74,7 +82,7 @@ class Caller:
     def press(self) -> None:
         """The push-to-talk button went down: a turn begins, a reply stops."""
         self.floor.pressed = True
-        before = self._assistant.interrupt(0.0, goes_on=True)
+        before = self._assistant.interrupt(goes_on=True)
         self._join(self._begin(self._clock.now, voiced=before is not None), before)
 
     def release(self) -> None:
@@ -86,7 +94,7 @@ class Caller:
 
     def type(self, text: str) -> None:
         """A turn in writing. It stops the reply that is being given."""
-        self._assistant.interrupt(0.0)
+        self._assistant.interrupt()
         now = self._clock.now
         self._turns += 1
         self._say(TurnEnded, turn=self._turns, start=now, end=now)
@@ -96,6 +104,7 @@ class Caller:
 
     def forget(self) -> None:
         """Drop the turn that is on: the rules for turns change."""
+        self._assistant.give_way()
         self.floor.pressed = False
         self._detector.finish()
         if self.turn is not None:
@@ -105,6 +114,7 @@ class Caller:
     def overheard(self, turn: Turn, heard: Heard) -> None:
         """A guess at the answer to ``turn`` heard this of it."""
         if turn is self.turn and self._partials is not None:
+            turn.words = heard.text
             self._partials.add(heard, whole=True)
 
     # -- the turn ---------------------------------------------------------------------------------------------
@@ -116,13 +126,31 @@ class Caller:
             if self._assistant.reply is None:
                 turn.contended = False
             elif self.floor.interrupts(turn):
-                before = self._assistant.interrupt((now - turn.start) * 1000 / HEARD_RATE, goes_on=True)
+                before = self._assistant.hold((now - turn.start) * 1000 / HEARD_RATE)
                 turn.contended = False
                 self._join(turn, before)
+        self._weigh(turn, now)
         if self.floor.pressed and now - turn.start >= self._settings.endpointing.max_turn_s * HEARD_RATE:
             self.release()
         elif turn.voiced and not turn.paused and not turn.contended:
             self._look(turn, now)
+
+    def _weigh(self, turn: Turn, now: int) -> None:
+        """Does ``turn`` take the floor from the reply that it stopped, for good?"""
+        held = self._assistant.held
+        if held is None:
+            return
+        if not turn.paused:
+            if held.while_speaking(turn.voice_ms, self._partials.shown if self._partials is not None else ""):
+                self._assistant.give_way()
+            return
+        verdict = held.in_pause(turn.voice_ms, (now - turn.end) * 1000 / HEARD_RATE, turn.words)
+        if verdict == "interrupts":
+            self._assistant.give_way()
+        elif verdict is not None:
+            self._detector.finish()
+            self._drop(turn, verdict)
+            self._assistant.go_on(verdict)
 
     def _look(self, turn: Turn, now: int) -> None:
         if self._partials is not None and self._partials.due(now):
@@ -182,27 +210,53 @@ class Caller:
             self._partials.stop()
         if self._settings.dialogue.speculation and not turn.contended:
             self._assistant.speculate(turn, self._audio.of(turn, end))
+        if self._assistant.held is not None and self._assistant.guess is None:
+            self._listening = self._tasks.spawn(self._listen(turn, self._audio.of(turn, end)), "words in a pause")
+
+    async def _listen(self, turn: Turn, audio: Samples) -> None:
+        """Learn what ``turn`` said until its pause, where no guess at an answer does."""
+        try:
+            self.overheard(turn, await self._models.transcribe(audio, self._assistant.tongue.heard_as))
+        except ModelsError as error:
+            log.debug("the words in a pause were not to be had: %s", error)  # the turn itself will tell the caller
 
     def _resume(self, turn: Turn, start: int) -> None:
         turn.paused = False
+        self._stop_listening()
         self._assistant.drop_guess()
         self._say(SpeechResumed, start=start)
 
     def _finish(self, end: int) -> None:
-        turn, self.turn = self.turn, None
+        turn = self.turn
         assert turn is not None
+        turn.end = end
+        if not turn.voiced or turn.contended:
+            self._drop(turn, "no speech" if not turn.voiced else "did not interrupt")
+            return
+        self._over(turn)
+        self._assistant.answer(turn, self._audio.of(turn, end))
+
+    def _drop(self, turn: Turn, reason: str) -> None:
+        """``turn`` is over, and nothing follows from it."""
+        self._over(turn)
+        self._assistant.drop_guess()
+        self._say(TurnDropped, turn=turn.number, reason=reason)
+
+    def _over(self, turn: Turn) -> None:
+        self.turn = None
         if self._partials is not None:
             self._partials.stop()
             self._partials = None
-        turn.end = end
+        self._stop_listening()
         turn.decided = self._clock.now
-        self._say(TurnEnded, turn=turn.number, start=turn.start, end=end)
-        if turn.voiced and not turn.contended:
-            self._assistant.answer(turn, self._audio.of(turn, end))
-            return
-        self._assistant.drop_guess()
-        reason = "no speech" if not turn.voiced else "did not interrupt"
-        self._say(TurnDropped, turn=turn.number, reason=reason)
+        self._say(TurnEnded, turn=turn.number, start=turn.start, end=turn.end)
+
+    def _stop_listening(self) -> None:
+        if self.turn is not None:
+            self.turn.words = None
+        if self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
 
     def _show_partial(self, turn: Turn, text: str, heard: Heard) -> None:
         if turn is self.turn:

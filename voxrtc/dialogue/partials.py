@@ -89,6 +89,11 @@ class Partials:
         self._text = StableText()
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def shown(self) -> str:
+        """What is known of the turn's words."""
+        return self._text.shown
+
     def due(self, now: int) -> bool:
         """Whether it is time for another look, at sample ``now``."""
         idle = self._task is None or self._task.done()

@@ -27,6 +27,9 @@ CLAUSES_AHEAD = 2
 """A clause is voiced once the one this many before it is being heard: early enough for a seamless voice, and little
 is lost when the caller interrupts."""
 
+NEARLY_ALL = 0.8
+"""Of a question's clause; then what it asks is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manner:
@@ -96,6 +99,7 @@ class Reply:
         self._released = asyncio.Event()
         self._making: asyncio.Task[None] | None = None
         self._playing: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()  # of the player's; a cancelled task may yet run for a step
 
     # -- what its session does with it ------------------------------------------------------------------------
 
@@ -110,16 +114,19 @@ class Reply:
         self.state = "released"
         self._released.set()
 
-    def play(self, mouth: AudioOut, tasks: Tasks) -> None:
-        """Play it, from where it was heard last, into ``mouth``; tells ``reply_over`` when all of it was heard."""
+    def play(self, mouth: AudioOut, tasks: Tasks, back: bool = False) -> None:
+        """Play it, from where it was heard last, into ``mouth``; tells ``reply_over`` when all of it was heard.
+        ``back``: begin a moment before that, so that no word is lost to having been cut off."""
         for clause in self._clauses.items:
-            clause.rewind()
-        self._playing = tasks.spawn(self._play(mouth), "reply's player")
+            clause.rewind(back)
+        self._stopped = asyncio.Event()
+        self._playing = tasks.spawn(self._play(mouth, self._stopped), "reply's player")
 
     def pause(self) -> None:
         """Stop playing, keep what was made: the mouth is gone (or is about to be flushed)."""
         if self._playing is not None:
             self._playing.cancel()
+            self._stopped.set()
 
     def stop(self, ended: Ended) -> None:
         """It is over: all work for it is cancelled. The samples in the mouth are not this one's to flush."""
@@ -136,6 +143,17 @@ class Reply:
     @property
     def clauses(self) -> list[SpokenClause]:
         return self._clauses.items
+
+    @property
+    def just_asked(self) -> bool:
+        """Whether a question has just been heard: nearly all of its clause, and next to nothing of what follows."""
+        heard = [clause for clause in self.clauses if clause.text and clause.heard]
+        if not heard:
+            return False
+        share = heard[-1].heard_chars() / len(heard[-1].text)
+        if heard[-1].asks:
+            return share >= NEARLY_ALL
+        return len(heard) > 1 and heard[-2].asks and share <= 1 - NEARLY_ALL
 
     def heard_text(self) -> str:
         """The words that were heard: exact to the clause, and inside a clause to the word as near as can be told."""
@@ -244,16 +262,18 @@ class Reply:
 
     # -- playing ----------------------------------------------------------------------------------------------
 
-    async def _play(self, mouth: AudioOut) -> None:
+    async def _play(self, mouth: AudioOut, stopped: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._pour(mouth), name="reply's pouring")
+            group.create_task(self._pour(mouth, stopped), name="reply's pouring")
             watch = group.create_task(self._watch(mouth), name="reply's watch")
         if watch.result():
             self._listener.reply_over(self)
 
-    async def _pour(self, mouth: AudioOut) -> None:
+    async def _pour(self, mouth: AudioOut, stopped: asyncio.Event) -> None:
         async for clause in self._clauses.follow():
             async for samples in clause.unheard():
+                if stopped.is_set():
+                    return
                 await mouth.play(samples, clause.mark)
             clause.poured.set()
 

@@ -149,7 +149,7 @@ class Session:
 
     def interrupt(self) -> None:
         """Stop the reply now."""
-        self._assistant.interrupt(0.0)
+        self._assistant.interrupt()
 
     def configure(
         self, *, language: str | None = None, voice: str | None = None, interruptions: Interruptions | None = None

@@ -6,10 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Generic, TypeVar
 
-from voxrtc.audio import Mark, Samples
+import numpy as np
+
+from voxrtc.audio import SPOKEN_RATE, Mark, Samples
 from voxrtc.models.wire import Speech, unpack
 
 T = TypeVar("T")
+
+BACK = (SPOKEN_RATE * 200 // 1000, SPOKEN_RATE * 500 // 1000)
+"""Samples. Who was made to stop goes back by as much as lies between, to where the voice is quietest: between words."""
+STEP = SPOKEN_RATE // 100
+FADE_IN = (0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, STEP))).astype(np.float32)
+"""For sound that begins inside a word, (STEP,)."""
 
 
 class Growing(Generic[T]):
@@ -64,16 +72,22 @@ class SpokenClause:
         """Set once its first sample was heard, or it turned out to have none."""
         self.poured = asyncio.Event()
         """Set once all its samples are in the mouth."""
-        self._heard_before = 0  # samples, in mouths that are gone
+        self._from = 0  # the sample with which this mouth began ...
+        self._heard_before = 0  # ... and how many were heard before that
 
     @property
     def end(self) -> int:
         return self.start + len(self.text)
 
     @property
+    def asks(self) -> bool:
+        """Whether it ends in a question mark."""
+        return self.text.rstrip(" \"'”’»)").endswith(("?", "？"))
+
+    @property
     def heard(self) -> int:
-        """Samples."""
-        return self._heard_before + self.mark.heard
+        """Samples. What was said again, after going back, counts once."""
+        return max(self._heard_before, self._from + self.mark.heard)
 
     @property
     def all_heard(self) -> bool:
@@ -84,18 +98,35 @@ class SpokenClause:
         lead = len(self.text) - len(self.text.lstrip())
         self.speech.append((unpack(speech.samples), lead + speech.start, lead + speech.end))
 
-    def rewind(self) -> None:
-        """What was queued and not heard is to be poured again, into another mouth."""
-        self._heard_before += self.mark.heard
+    def rewind(self, back: bool = False) -> None:
+        """What was queued and not heard is to be poured again, into another mouth. ``back``: where the clause was cut
+        off in its middle, with the last moment before that."""
+        self._heard_before = self._from = self.heard
+        if back and self.heard and not self.all_heard:
+            self._from = self._before(self.heard)
         self.mark = Mark()
         self.poured.clear()
 
+    def _before(self, sample: int) -> int:
+        """Where to take up again what broke off at ``sample``: the quietest place of BACK, or the beginning."""
+        early, late = sample - BACK[1], sample - BACK[0]
+        if early <= 0:
+            return 0
+        made = np.concatenate([samples for samples, _, _ in self.speech.items])
+        steps = made[early : early + (late - early) // STEP * STEP].reshape(-1, STEP)
+        return early + STEP * int(np.argmin(np.sum(np.square(steps), axis=1)))
+
     async def unheard(self) -> AsyncGenerator[Samples, None]:
         """Its samples, from where ``rewind`` found it, as they are made."""
-        skip = self._heard_before
+        skip = self._from
+        inside = 0 < skip < self._heard_before
         async for samples, _, _ in self.speech.follow():
             if skip < samples.size:
-                yield samples[skip:]
+                rest = samples[skip:]
+                if inside:
+                    rest = np.concatenate([rest[:STEP] * FADE_IN[: rest.size], rest[STEP:]])
+                yield rest
+                inside = False
             skip = max(0, skip - samples.size)
 
     def heard_chars(self) -> int:

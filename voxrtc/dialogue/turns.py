@@ -33,6 +33,13 @@ class Turn:
     """Whether there is voice in it. Push-to-talk begins a turn before that is known."""
     decided: int = 0
     """Sample at which it was known to be over."""
+    words: str | None = None
+    """What was said until the pause that is going on; None where that is not known (yet)."""
+
+    @property
+    def voice_ms(self) -> float:
+        """From the first voice to the last."""
+        return (self.end - self.start) * 1000 / HEARD_RATE
 
 
 class TurnAudio:
