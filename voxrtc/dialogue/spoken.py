@@ -101,9 +101,9 @@ class SpokenClause:
     def rewind(self, back: bool = False) -> None:
         """What was queued and not heard is to be poured again, into another mouth. ``back``: where the clause was cut
         off in its middle, with the last moment before that."""
-        self._heard_before = self._from = self.heard
-        if back and self.heard and not self.all_heard:
-            self._from = self._before(self.heard)
+        heard, broken_off = self.heard, self.heard > 0 and not self.all_heard
+        self._from = self._before(heard) if back and broken_off else heard
+        self._heard_before = heard
         self.mark = Mark()
         self.poured.clear()
 
