@@ -23,6 +23,10 @@ class HostLost(ModelsError):
     """The host process died, or cannot be reached, while a request was under way."""
 
 
+class GaveWay(ModelsError):
+    """A guess was given up for what a caller waited for; it may be asked again once somebody waits for it, too."""
+
+
 class SdpError(VoxrtcError):
     """The caller's session description cannot be answered; says which part and why."""
 

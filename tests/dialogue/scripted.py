@@ -48,6 +48,10 @@ class ScriptedModels:
     prepared: list[Prepare] = field(default_factory=list)
     spoken: list[Speak] = field(default_factory=list)
     looked: int = 0
+    others_answered: bool = False
+    """Whether another caller is being answered."""
+    released: list[str] = field(default_factory=list)
+    """Guesses that somebody waits for."""
     cancelled: list[str] = field(default_factory=list)
     """Verbs that were closed before their end."""
 
@@ -76,6 +80,12 @@ class ScriptedModels:
             yield Said(token)
             given += 1
             await self._work("answer", self.token_s)
+
+    def answering(self, without: str) -> bool:
+        return self.others_answered
+
+    def release(self, guess: str) -> None:
+        self.released.append(guess)
 
     async def prepare(self, ask: Prepare) -> None:
         self.prepared.append(ask)

@@ -24,6 +24,7 @@ import numpy as np
 from voxrtc.config import Settings
 from voxrtc.errors import ModelsError
 from voxrtc.models.profiles import Progress
+from voxrtc.models.urgency import Urgency
 from voxrtc.models.wire import (
     Answer,
     Heard,
@@ -60,7 +61,7 @@ class Scripted:
     async def transcribe(self, ask: Transcribe) -> AsyncGenerator[Heard, None]:
         yield Heard(f"{unpack(ask.audio).size} samples, partial {ask.partial}", ask.language or "en", 1.0)
 
-    async def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
+    async def answer(self, ask: Answer, urgency: Urgency) -> AsyncGenerator[Heard | Said | ToolCall, None]:
         if ask.audio is not None:
             yield Heard("something", "en", 1.0)
         command, _, rest = (ask.text or "count 1").partition(" ")
@@ -92,7 +93,7 @@ class Scripted:
         return
         yield Said("")
 
-    async def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
+    async def speak(self, ask: Speak, urgency: Urgency) -> AsyncGenerator[Speech, None]:
         count = int(ask.text.removeprefix("count ")) if ask.text.startswith("count ") else 1
         for number in range(count):
             yield Speech(pack(np.full(480, number, np.float32)), 0, len(ask.text))

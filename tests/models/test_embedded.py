@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import wave
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import pytest
 
 from voxrtc.audio import SPOKEN_RATE, from_pcm16, level_dbfs, resample
 from voxrtc.config import Settings
-from voxrtc.errors import ModelsError
-from voxrtc.models import embedded
+from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.embedded import Embedded
 from voxrtc.models.tts import espeak
+from voxrtc.models.urgency import SPECULATIVE, Urgency
 from voxrtc.models.wire import (
     Answer,
     Heard,
@@ -208,6 +209,46 @@ async def test_two_callers_at_once_are_both_answered(profile):
     assert len(second) > 1
 
 
+async def test_a_guess_gives_way_to_what_another_caller_waits_for(profile):
+    guess = profile.answer(answer("a", text="Tell me a long story about the sea.", tokens=400), Urgency(SPECULATIVE))
+    await anext(guess)
+    real = profile.answer(answer("b", text="What is the capital of France?"))
+    assert await anext(real)
+    with pytest.raises(GaveWay):
+        await collect(guess)
+    assert await collect(real)
+
+
+async def test_a_guess_waits_for_a_moment_in_which_no_caller_waits(profile):
+    real = profile.answer(answer("b", text="Tell me a long story about the sea.", tokens=400))
+    assert await anext(real)
+    waiting, released = Urgency(SPECULATIVE), Urgency(SPECULATIVE)
+    order: list[str] = []
+
+    async def guess(name: str, urgency: Urgency) -> None:
+        await collect(profile.answer(answer(name, text="Hello.", tokens=2), urgency))
+        order.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(guess("a", waiting))
+        task = group.create_task(guess("c", released))
+        await asyncio.sleep(0)
+        released.release()
+        await task
+        order.append("released")
+        await real.aclose()
+    assert order == ["c", "released", "a"]
+
+
+async def test_a_released_guess_does_not_give_way(profile):
+    urgency = Urgency(SPECULATIVE)
+    guess = profile.answer(answer("a", text="Tell me a long story about the sea.", tokens=60), urgency)
+    await anext(guess)
+    urgency.release()
+    assert await collect(profile.answer(answer("b", text="What is the capital of France?")))
+    assert await collect(guess)
+
+
 async def test_partials_give_way_to_a_final_transcript(profile):
     """They have a thread of their own and end as soon as they can: with nothing, where they had not got far."""
     texts: dict[str, str] = {}
@@ -234,7 +275,7 @@ async def test_cancelled_tasks_leave_nothing_waiting(profile):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-    assert profile._urgent == 0
+    assert not profile._traffic.any
     assert await collect(profile.answer(answer(text="Hello.", tokens=3)))
 
 
@@ -260,7 +301,7 @@ async def test_other_languages_are_spoken_by_espeak(profile):
 
 async def test_other_languages_without_espeak_are_refused(profile, monkeypatch):
     voices = {name: voice for name, voice in profile._engines.voices.items() if name != "espeak"}
-    engines = embedded._Engines(profile._engines.whisper, profile._engines.gguf, voices)
+    engines = dataclasses.replace(profile._engines, voices=voices)
     monkeypatch.setattr(profile, "_engines", engines)
     with pytest.raises(ModelsError, match=r"voxrtc\[espeak\]"):
         await collect(profile.speak(Speak(text="Guten Tag", language="de")))

@@ -4,7 +4,8 @@ import threading
 import pytest
 
 from voxrtc.errors import ModelsError
-from voxrtc.models.worker import LAST, Worker
+from voxrtc.models.urgency import LAST, SPECULATIVE, Urgency
+from voxrtc.models.worker import Worker
 
 
 @pytest.fixture
@@ -125,6 +126,53 @@ async def test_hurry_tells_only_what_gives_way(worker):
         assert gate.job.hurried is told
         gate.go.set()
         await task
+
+
+async def test_a_guess_goes_between_and_is_promoted_by_its_release(worker):
+    for released, expected in ((False, ["answer", "guess", "look"]), (True, ["guess", "answer", "look"])):
+        gate, order, guess = Gate(), [], Urgency(SPECULATIVE)
+        tasks = [asyncio.create_task(collect(worker.stream(gate)))]
+        await asyncio.to_thread(gate.begun.wait)
+        for name, urgency in (("look", LAST), ("guess", guess), ("answer", 0)):
+
+            def note(job, name=name, order=order):
+                order.append(name)
+
+            tasks.append(asyncio.create_task(collect(worker.stream(note, urgency))))
+            await asyncio.sleep(0)
+        if released:
+            guess.release()
+        gate.go.set()
+        await asyncio.gather(*tasks)
+        assert order == expected
+
+
+async def test_a_released_guess_gives_way_no_more(worker):
+    gate, guess = Gate(), Urgency(SPECULATIVE)
+    task = asyncio.create_task(collect(worker.stream(gate, guess)))
+    await asyncio.to_thread(gate.begun.wait)
+    worker.hurry()
+    assert gate.job.hurried
+    guess.release()
+    assert not gate.job.hurried
+    gate.go.set()
+    await task
+
+
+async def test_full_of_guesses_a_look_is_refused_and_an_answer_is_not(worker):
+    gate = Gate()
+    tasks = [asyncio.create_task(collect(worker.stream(gate)))]
+    await asyncio.to_thread(gate.begun.wait)
+    guesses = [asyncio.create_task(collect(worker.stream(saying(i), SPECULATIVE))) for i in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(ModelsError, match="waiting"):
+        await collect(worker.stream(saying(9), LAST))
+    answer = asyncio.create_task(collect(worker.stream(saying("answer"))))
+    await asyncio.sleep(0)
+    with pytest.raises(ModelsError, match="waiting"):
+        await guesses[0]
+    gate.go.set()
+    assert await asyncio.gather(*tasks, *guesses[1:], answer) == [["gate"], [1], [2], ["answer"]]
 
 
 async def test_full_of_urgent_work_it_refuses(worker):

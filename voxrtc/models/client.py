@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TypeVar
 
@@ -72,6 +73,8 @@ class HostClient:
         self._failure: str | None = None
         self._settled = asyncio.Event()
         """Set while a verb need not wait: the models are warm, or will never be."""
+        self._answering: Counter[str] = Counter()
+        """Answers under way, by session."""
         self.restarts = 0
         """How many times the host was started again."""
 
@@ -119,10 +122,22 @@ class HostClient:
         return heard
 
     async def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
-        async with contextlib.aclosing(self._items(ask, Heard, Said, ToolCall)) as items:
-            async for item in items:
-                assert isinstance(item, Heard | Said | ToolCall)
-                yield item
+        self._answering[ask.session] += 1
+        try:
+            async with contextlib.aclosing(self._items(ask, Heard, Said, ToolCall)) as items:
+                async for item in items:
+                    assert isinstance(item, Heard | Said | ToolCall)
+                    yield item
+        finally:
+            self._answering[ask.session] -= 1
+            self._answering += Counter()  # drops the zeros
+
+    def answering(self, without: str) -> bool:
+        return any(session != without for session in self._answering)
+
+    def release(self, guess: str) -> None:
+        if self._connection is not None:
+            self._connection.release(guess)
 
     async def prepare(self, ask: Prepare) -> None:
         async with contextlib.aclosing(self._items(ask, Said)) as items:

@@ -7,9 +7,9 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 
-from voxrtc.errors import HostLost, ModelsError
+from voxrtc.errors import GaveWay, HostLost, ModelsError
 from voxrtc.models.stream import frame
-from voxrtc.models.wire import Ask, Cancel, Done, Failed, Item, ItemOf, Speech, Verb
+from voxrtc.models.wire import Ask, Cancel, Done, Failed, Item, ItemOf, Release, Speech, Verb
 
 MAX_ITEMS = 8_192
 MAX_BYTES = 32 * 1024 * 1024
@@ -103,7 +103,12 @@ class Connection:
             stream.put(message.item)
             return
         del self._streams[message.id]
-        stream.end(ModelsError(message.message) if isinstance(message, Failed) else None)
+        stream.end(_error(message) if isinstance(message, Failed) else None)
+
+    def release(self, guess: str) -> None:
+        """Somebody waits for what was asked for ``guess``."""
+        if not self._writer.is_closing():
+            self._writer.write(frame(Release(guess)))  # as few as cancels are
 
     def lose(self, reason: str) -> None:
         """The host is gone: every stream ends with HostLost behind what had come for it."""
@@ -115,6 +120,10 @@ class Connection:
     def _cancel(self, number: int) -> None:
         if self._streams.pop(number, None) is not None and not self._writer.is_closing():
             self._writer.write(frame(Cancel(number)))  # few bytes, and one for each ask: need not be waited for
+
+
+def _error(failed: Failed) -> ModelsError:
+    return GaveWay(failed.message) if failed.code == "gave_way" else ModelsError(failed.message)
 
 
 def _weight(item: ItemOf) -> int:

@@ -1,16 +1,18 @@
 """The embedded profile: whisper hears, a GGUF model thinks, hibari or espeak-ng speaks, on the cores there are.
 
-What a caller waits for goes first. Looks at unfinished turns (partial transcripts, prepare) have threads of their own
-and end as soon as an answer is asked for. On two cores: a thread for each of whisper's lanes (models/asr/whisper),
-all cores for the language model (bound by memory, but its prompts are not), one for hibari (0.02 s a clause).
+What a caller waits for goes first, then guesses (models/urgency). Looks at unfinished turns (partial transcripts,
+prepare) have threads of their own and end as soon as an answer is asked for. On two cores: a thread for each of
+whisper's lanes (models/asr/whisper), all cores for the language model (bound by memory, but its prompts are not), one
+for hibari (0.02 s a clause).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ import numpy as np
 
 from voxrtc.audio import HEARD_RATE
 from voxrtc.config import Settings
-from voxrtc.errors import ModelsError
+from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models import threads
 from voxrtc.models.asr.whisper import CAREFUL_S, SHORTEST_S, Whisper
 from voxrtc.models.llm.ending import READS, UNKNOWN
@@ -30,6 +32,7 @@ from voxrtc.models.store import ensure
 from voxrtc.models.tts import espeak
 from voxrtc.models.tts.hibari import Hibari
 from voxrtc.models.tts.voice import Voice
+from voxrtc.models.urgency import FIRST, LAST, SPECULATIVE, Traffic, Urgency
 from voxrtc.models.wire import (
     Answer,
     Ending,
@@ -45,7 +48,7 @@ from voxrtc.models.wire import (
     pack,
     unpack,
 )
-from voxrtc.models.worker import LAST, Job, Worker
+from voxrtc.models.worker import Job, Worker
 
 THINKS = {
     "qwen2.5-1.5b": "Qwen2.5-Coder 1.5B Instruct (Q4_K_M, llama.cpp)",
@@ -55,6 +58,7 @@ HEARS = "whisper-base (int8, ctranslate2)"
 SPEAKS = {"hibari": "hibari (English)", "espeak": "espeak-ng (17 languages)"}
 HEARS_LANGUAGES = ["en", "es", "fr", "de", "it", "pt", "ja", "ko", "zh", "ms", "hi"]
 """What whisper-base makes usable text of; the others it fails on."""
+GAVE_WAY = "a guess gave way to what another caller waits for"
 LOOKS = 4
 """Partial transcripts and prepares that may wait; when more come the oldest are refused."""
 
@@ -76,8 +80,7 @@ class Embedded:
         models = settings.models
         self._engines: _Engines | None = None
         self._slots = Slots(models.slots)
-        self._urgent = 0
-        """Requests under way that a caller waits for."""
+        self._traffic = Traffic(self._hurry)
         self._ears = Worker("hearing", models.max_waiting)
         self._glances = Worker("hearing unfinished turns", LOOKS)
         self._mind = Worker("the language model", models.max_waiting, models.slots)
@@ -174,29 +177,35 @@ class Embedded:
                 async for heard in items:
                     yield heard
             return
-        with self._urgently():
+        with self._traffic.joined(Urgency()):
             async with contextlib.aclosing(self._ears.stream(self._hear(ask.audio, ask.language))) as items:
                 async for heard in items:
                     yield heard
 
-    async def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
-        with self._urgently():
+    async def answer(
+        self, ask: Answer, urgency: Urgency | None = None
+    ) -> AsyncGenerator[Heard | Said | ToolCall, None]:
+        urgency = urgency or Urgency()
+        with self._traffic.joined(urgency):
             text = ask.text or ""
             if ask.audio is not None:
-                async with contextlib.aclosing(self._ears.stream(self._hear(ask.audio, ask.language))) as items:
+                await self._traffic.clear(urgency)
+                hearing = self._ears.stream(self._hear(ask.audio, ask.language), urgency)
+                async with contextlib.aclosing(hearing) as items:
                     async for heard in items:
                         text = heard.text
                         yield heard
             if not text.strip():
                 return
+            await self._traffic.clear(urgency)
             with self._slots.use(ask.session) as slot:
-                async with contextlib.aclosing(self._mind.stream(self._think(ask, text, slot))) as items:
-                    async for said in items:
-                        yield said
+                async with contextlib.aclosing(self._mind.stream(self._think(ask, text, slot), urgency)) as said:
+                    async for piece in said:
+                        yield piece
 
     async def prepare(self, ask: Prepare) -> AsyncGenerator[Said, None]:
         """Yields nothing. Does nothing while a caller waits for something, and stops as soon as one does."""
-        if self._urgent or not ask.text.strip():
+        if self._traffic.any or not ask.text.strip():
             return
         with self._slots.use(ask.session) as slot:
             async with contextlib.aclosing(self._mind.stream(self._read(ask, slot), LAST)) as items:
@@ -211,11 +220,12 @@ class Embedded:
             async for ending in items:
                 yield ending
 
-    async def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
-        with self._urgently():
-            async with contextlib.aclosing(self._mouth.stream(self._say(ask))) as items:
-                async for speech in items:
-                    yield speech
+    async def speak(self, ask: Speak, urgency: Urgency | None = None) -> AsyncGenerator[Speech, None]:
+        """Takes one core for 0.02 s a sentence, so guesses give it way in the voice's own queue only."""
+        self._hurry(SPECULATIVE)
+        async with contextlib.aclosing(self._mouth.stream(self._say(ask), urgency or FIRST)) as items:
+            async for speech in items:
+                yield speech
 
     # -- what the threads do ----------------------------------------------------------------------------------
 
@@ -224,24 +234,34 @@ class Embedded:
 
         def work(job: Job[Heard]) -> None:
             known = None if language in ("", "auto") else language
-            job.emit(whisper.hear(unpack(audio), known, lambda: job.cancelled or job.hurried))
+            heard = whisper.hear(unpack(audio), known, job.stops)
+            if job.gave_way and job.priority < LAST:
+                raise GaveWay(GAVE_WAY)
+            job.emit(heard)
 
         return work
 
-    def _think(self, ask: Answer, text: str, slot: int) -> Callable[[Job[Said]], None]:
+    def _think(self, ask: Answer, text: str, slot: int) -> Callable[[Job[Said | ToolCall]], None]:
         gguf = self._loaded.gguf
 
-        def work(job: Job[Said]) -> None:
-            sampling = Sampling(ask.max_tokens, ask.temperature, ask.seed)
+        def work(job: Job[Said | ToolCall]) -> None:
+            def call(name: str, arguments: str) -> None:
+                job.emit(ToolCall(name, arguments, secrets.token_urlsafe(9)))
+
             gguf.generate(
                 ask.system,
                 ask.history,
                 text,
                 slot,
-                sampling,
+                Sampling(ask.max_tokens, ask.temperature, ask.seed),
                 lambda piece: job.emit(Said(piece)),
-                lambda: job.cancelled,
+                job.stops,
+                tools=ask.tools,
+                steps=ask.steps,
+                call=call if ask.may_call else None,
             )
+            if job.gave_way:
+                raise GaveWay(GAVE_WAY)
 
         return work
 
@@ -256,7 +276,8 @@ class Embedded:
                 slot,
                 Sampling(1, 0.0),
                 lambda piece: None,
-                lambda: job.cancelled or job.hurried,
+                job.stops,
+                tools=ask.tools,
             )
 
         return work
@@ -275,7 +296,7 @@ class Embedded:
 
         def work(job: Job[Speech]) -> None:
             for samples, start, end in voice.speak(ask.text, ask.language, ask.speed):
-                if job.cancelled:
+                if job.cancelled:  # else to its end, though a guess's may be told to give way: it takes no time
                     return
                 job.emit(Speech(pack(samples), start, end))
 
@@ -299,13 +320,7 @@ class Embedded:
             raise ModelsError("the models are not loaded yet")
         return self._engines
 
-    @contextlib.contextmanager
-    def _urgently(self) -> Iterator[None]:
-        """Somebody waits for this: whatever is only a look ahead gives way."""
-        self._urgent += 1
-        self._glances.hurry()
-        self._mind.hurry()
-        try:
-            yield
-        finally:
-            self._urgent -= 1
+    def _hurry(self, level: int) -> None:
+        """Something of this urgency has come: what is less urgent gives way."""
+        for worker in (self._ears, self._glances, self._mind):
+            worker.hurry(level)

@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxrtc.config import Settings
-from voxrtc.errors import ModelsError, VoxrtcError
+from voxrtc.errors import GaveWay, ModelsError, VoxrtcError
 from voxrtc.models import profiles
 from voxrtc.models.profiles import Profile
 from voxrtc.models.stream import BUFFER, StreamBroken, frame, from_client
+from voxrtc.models.urgency import FIRST, SPECULATIVE, Urgency
 from voxrtc.models.wire import (
     Answer,
     Ask,
@@ -41,6 +42,7 @@ from voxrtc.models.wire import (
     Message,
     Prepare,
     Ready,
+    Release,
     Speak,
     Transcribe,
     Verb,
@@ -65,6 +67,8 @@ class Connection:
 
     writer: asyncio.StreamWriter
     asks: dict[int, asyncio.Task[Done | Failed]] = field(default_factory=dict)
+    guesses: dict[int, tuple[str, Urgency]] = field(default_factory=dict)
+    """Of the asks, those that nobody waited for when they came."""
 
     def write(self, message: Message) -> None:
         """Queue a message. Only for those that are few and small; the others go through send()."""
@@ -187,6 +191,8 @@ class Host:
                 self._ask(connection, message, group)
             elif isinstance(message, Cancel):
                 self._cancel(connection, message.id)
+            elif isinstance(message, Release):
+                self._release(connection, message.guess)
             await connection.writer.drain()  # a client that only asks, and never reads, is not read either
 
     def _ask(self, connection: Connection, ask: Ask, group: asyncio.TaskGroup) -> None:
@@ -194,13 +200,27 @@ class Host:
             raise StreamBroken(f"ask {ask.id} was sent twice")
         if not isinstance(self._state, Ready):
             connection.write(Failed(ask.id, "refused", "the models are not loaded yet"))
-        elif self._waiting >= self._settings.models.max_waiting:
+        elif self._waiting >= self._room(ask.verb):
             connection.write(Failed(ask.id, "busy", f"{self._waiting} requests are waiting already; try again shortly"))
         else:
             self._waiting += 1
-            task = group.create_task(self._answer(connection, ask))
+            guess = _guess(ask.verb)
+            urgency = Urgency(SPECULATIVE if guess else FIRST)
+            if guess:
+                connection.guesses[ask.id] = (guess, urgency)
+            task = group.create_task(self._answer(connection, ask, urgency))
             connection.asks[ask.id] = task
             task.add_done_callback(lambda task: self._close(connection, ask.id, task))
+
+    def _room(self, verb: Verb) -> int:
+        """How many asks may be under way for one more to be taken; half of that for guesses, which give way first."""
+        room = self._settings.models.max_waiting
+        return (room + 1) // 2 if _guess(verb) else room
+
+    def _release(self, connection: Connection, guess: str) -> None:
+        for name, urgency in connection.guesses.values():
+            if name == guess:
+                urgency.release()
 
     def _cancel(self, connection: Connection, number: int) -> None:
         """Cancel an ask once; a second cancellation would cut short the clean-up of the first."""
@@ -208,13 +228,15 @@ class Host:
         if task is not None and not task.cancelling():
             task.cancel()
 
-    async def _answer(self, connection: Connection, ask: Ask) -> Done | Failed:
+    async def _answer(self, connection: Connection, ask: Ask, urgency: Urgency) -> Done | Failed:
         """Do the work of one ask, sending what it gives. Returns the message that closes it."""
         assert self._profile is not None
         try:
-            async with contextlib.aclosing(_work(self._profile, ask.verb)) as items:
+            async with contextlib.aclosing(_work(self._profile, ask.verb, urgency)) as items:
                 async for item in items:
                     await connection.send(Item(ask.id, item))
+        except GaveWay as error:
+            return Failed(ask.id, "gave_way", str(error))
         except ModelsError as error:
             return Failed(ask.id, "refused", str(error))
         except Exception as error:  # noqa: BLE001 - one failed request must not end the others
@@ -228,21 +250,27 @@ class Host:
         """An ask is over, however it went: say so, and make room for another."""
         self._waiting -= 1
         del connection.asks[number]
+        connection.guesses.pop(number, None)
         connection.write(Done(number) if task.cancelled() else task.result())
 
 
-def _work(profile: Profile, verb: Verb) -> AsyncGenerator[ItemOf, None]:
+def _guess(verb: Verb) -> str:
+    """Which guess ``verb`` is asked for; empty where somebody waits for it."""
+    return verb.guess if isinstance(verb, Answer | Speak) else ""
+
+
+def _work(profile: Profile, verb: Verb, urgency: Urgency) -> AsyncGenerator[ItemOf, None]:
     match verb:
         case Transcribe():
             return profile.transcribe(verb)
         case Answer():
-            return profile.answer(verb)
+            return profile.answer(verb, urgency)
         case Prepare():
             return profile.prepare(verb)
         case Ends():
             return profile.ends(verb)
         case Speak():
-            return profile.speak(verb)
+            return profile.speak(verb, urgency)
 
 
 # -- the process ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from voxrtc.config import Settings
+from voxrtc.models.urgency import Urgency
 from voxrtc.models.wire import Answer, Ending, Ends, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, Transcribe
 
 Progress = Callable[[str, float], None]
@@ -16,6 +17,7 @@ class Profile(Protocol):
     """The models of one host. Native work runs in threads of the profile's own, so that the host's loop stays free.
 
     Each verb is an async generator: the host closes it to cancel, and the native work then stops at its next step.
+    Where a caller waits for something, a guess (``urgency``) raises GaveWay, within a native step.
     """
 
     async def load(self, progress: Progress) -> Ready:
@@ -23,13 +25,13 @@ class Profile(Protocol):
 
     def transcribe(self, ask: Transcribe) -> AsyncGenerator[Heard, None]: ...
 
-    def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]: ...
+    def answer(self, ask: Answer, urgency: Urgency) -> AsyncGenerator[Heard | Said | ToolCall, None]: ...
 
     def prepare(self, ask: Prepare) -> AsyncGenerator[Said, None]: ...
 
     def ends(self, ask: Ends) -> AsyncGenerator[Ending, None]: ...
 
-    def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]: ...
+    def speak(self, ask: Speak, urgency: Urgency) -> AsyncGenerator[Speech, None]: ...
 
     async def close(self) -> None: ...
 

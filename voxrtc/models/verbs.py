@@ -13,7 +13,7 @@ class Models(Protocol):
     """What hears, thinks and speaks. Implemented by models.client, and by the scripted stand-in of the tests.
 
     Closing a stream (``aclose``), or cancelling the task that reads it, stops the work behind it in the host.
-    Every verb raises HostLost when the host dies under it, and ModelsError when the host refuses or fails it.
+    Every verb that asks raises HostLost when the host dies under it, and ModelsError when the host refuses or fails it.
     While a host is being (re)started the verbs wait for it, for ``models.load_timeout_s`` at the most.
     """
 
@@ -26,7 +26,15 @@ class Models(Protocol):
 
     def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
         """First one Heard (only where ``ask.audio`` is set; nothing follows it if its text is empty), then the
-        reply's text in pieces, which append to the whole as they stand."""
+        reply's text in pieces, which append to the whole as they stand, or a ToolCall of one of ``ask.tools``.
+
+        Of a guess (``ask.guess``) it also raises GaveWay, where another caller waits for the models."""
+
+    def answering(self, without: str) -> bool:
+        """Whether an answer is under way for any session but ``without``."""
+
+    def release(self, guess: str) -> None:
+        """Somebody waits from now on for what was asked for ``guess``."""
 
     async def prepare(self, ask: Prepare) -> None:
         """Warm caches with what the caller seems to be saying. Best effort: gives way to everything else."""

@@ -1,13 +1,13 @@
 """The three verbs as messages: what crosses between the dialogue's side and a host of models.
 
 A message is msgpack behind a 4-byte big-endian length; samples travel as raw little-endian float32. The
-dialogue's side sends ``Ask`` and ``Cancel``; the host answers each ask with any number of ``Item``, then one
-``Done`` or ``Failed``. ``Loading``, then ``Ready``, come once, before anything else.
+dialogue's side sends ``Ask``, ``Cancel`` and ``Release``; the host answers each ask with any number of ``Item``, then
+one ``Done`` or ``Failed``. ``Loading``, then ``Ready``, come once, before anything else.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -36,12 +36,24 @@ def unpack(data: bytes) -> Samples:
 
 
 class Utterance(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of the conversation, as the model is to remember it."""
+    """One line of the conversation, as the model is to remember it.
 
-    role: Literal["user", "assistant"]
+    Between a user's line and the assistant's there may be pairs of ``call`` (a function that was asked for: the JSON
+    object of its ``name`` and ``arguments``) and ``result`` (what it gave, as JSON).
+    """
+
+    role: Literal["user", "assistant", "call", "result"]
     text: str
     interrupted: bool = False
     """An assistant's line that the caller cut short: ``text`` is what was heard of it."""
+
+
+class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function that the model may call. ``parameters``: a JSON schema of its arguments, an object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
 
 
 class Transcribe(Message, frozen=True):
@@ -54,7 +66,7 @@ class Transcribe(Message, frozen=True):
 
 
 class Answer(Message, frozen=True):
-    """Hear a turn (``audio``) or read it (``text``; exactly one of the two is set) and answer it."""
+    """Hear a turn (``audio``) or read it (``text``; exactly one of the two is set) and answer it or call a function."""
 
     session: str
     system: str
@@ -65,6 +77,13 @@ class Answer(Message, frozen=True):
     max_tokens: int = 160
     temperature: float = 0.5
     seed: int | None = None
+    tools: list[Tool] = []
+    steps: list[Utterance] = []
+    """What was done about this turn already: pairs of ``call`` and ``result``."""
+    may_call: bool = True
+    """False where it has to be words now, whatever ``tools`` there are."""
+    guess: str = ""
+    """Names the guess that this is for: nobody waits for it until ``Release(guess)``, and it may fail with GaveWay."""
 
 
 class Prepare(Message, frozen=True):
@@ -74,6 +93,7 @@ class Prepare(Message, frozen=True):
     system: str
     history: list[Utterance]
     text: str
+    tools: list[Tool] = []
 
 
 class Ends(Message, frozen=True):
@@ -92,6 +112,8 @@ class Speak(Message, frozen=True):
     speed: float = 1.0
     emotion: str = "neutral"
     intensity: float = 1.0
+    guess: str = ""
+    """As in Answer."""
 
 
 Verb = Transcribe | Answer | Prepare | Ends | Speak
@@ -154,6 +176,12 @@ class Cancel(Message, frozen=True):
     id: int
 
 
+class Release(Message, frozen=True):
+    """Somebody waits for what was asked for ``guess``. Not answered."""
+
+    guess: str
+
+
 class Item(Message, frozen=True):
     id: int
     item: ItemOf
@@ -164,10 +192,11 @@ class Done(Message, frozen=True):
 
 
 class Failed(Message, frozen=True):
-    """``code``: ``busy`` (too much waits), ``refused`` (bad request), or ``broken`` (the model failed)."""
+    """``code``: ``busy`` (too much waits), ``refused`` (bad request), ``broken`` (the model failed), or ``gave_way`` (a
+    guess, to what somebody waits for)."""
 
     id: int
-    code: Literal["busy", "refused", "broken"]
+    code: Literal["busy", "refused", "broken", "gave_way"]
     message: str
 
 
@@ -197,5 +226,5 @@ class Broken(Message, frozen=True):
     message: str
 
 
-FromClient = Ask | Cancel
+FromClient = Ask | Cancel | Release
 FromHost = Item | Done | Failed | Loading | Ready | Broken

@@ -1,41 +1,54 @@
 """Native work in threads of its own, given as async streams: the bridge between an engine and the host's loop.
 
-The function that does the work takes its Job: it emits results, and looks at ``job.cancelled`` between its native
-steps. Closing the stream sets that flag; the thread is then free after the step that is running.
+The function that does the work takes its Job: it emits results, and asks ``job.stops()`` between its native steps.
+That is true once the stream was closed; the thread is then free after the step that is running.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import threading
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
 
 from voxrtc.errors import ModelsError
+from voxrtc.models.urgency import FIRST, Urgency
 
 T = TypeVar("T")
 
-FIRST = 0
-"""Priority of what a caller waits for."""
-LAST = 1
-"""Priority of what may also not happen: it is told to give way as soon as something more urgent waits."""
-
 
 class Job(Generic[T]):
-    """One piece of work. The worker's thread calls ``emit``, ``cancelled`` and ``hurried``; the stream reads."""
+    """One piece of work. The worker's thread calls ``emit`` and ``stops``; the stream reads."""
 
-    def __init__(self, work: Callable[[Job[T]], None], priority: int) -> None:
+    def __init__(self, work: Callable[[Job[T]], None], urgency: Urgency) -> None:
         self.work = work
-        self.priority = priority
         self.cancelled = False
         """Nobody reads any more."""
-        self.hurried = False
-        """Something more urgent waits: give what there is and end."""
+        self.gave_way = False
+        """It was told to stop for something more urgent, and did."""
+        self._urgency = urgency
+        self._told = False
         self._loop = asyncio.get_running_loop()
         self._results: asyncio.Queue[tuple[T | None, BaseException | None, bool]] = asyncio.Queue()
         """Bounded by the work itself: a transcript, the tokens of one answer, the samples of one clause."""
+
+    @property
+    def priority(self) -> int:
+        return self._urgency.level
+
+    @property
+    def hurried(self) -> bool:
+        """Something more urgent waits: give what there is and end."""
+        return self._told and self._urgency.level > FIRST
+
+    def hurry(self) -> None:
+        """Something more urgent has come. Of no effect on what a caller waits for, or will wait for by then."""
+        self._told = True
+
+    def stops(self) -> bool:
+        """Asked between the native steps: whether to stop."""
+        self.gave_way = self.gave_way or self.hurried
+        return self.cancelled or self.gave_way
 
     def emit(self, item: T) -> None:
         self._put(item, None, False)
@@ -75,15 +88,15 @@ class Job(Generic[T]):
 class Worker:
     """``threads`` threads that work off one queue, the most urgent first, then in order of arrival.
 
-    When ``bound`` jobs wait already, the oldest of those that give way (LAST) is refused for the new one; if there is
-    none, the new one is: its stream raises ModelsError.
+    When ``bound`` jobs wait already, the oldest of the least urgent is refused for the new one, if it gives way and is
+    no more urgent than that; else the new one is: its stream raises ModelsError.
     """
 
     def __init__(self, name: str, bound: int, threads: int = 1) -> None:
         self._name = name
         self._bound = bound
-        self._heap: list[tuple[int, int, Job[object]]] = []
-        self._numbers = itertools.count()
+        self._waiting: list[Job[object]] = []
+        """In order of arrival; a list, since urgencies change while they wait."""
         self._running: set[Job[object]] = set()
         self._closed = False
         self._changed = threading.Condition()
@@ -91,9 +104,9 @@ class Worker:
         for thread in self._threads:
             thread.start()
 
-    async def stream(self, work: Callable[[Job[T]], None], priority: int = FIRST) -> AsyncGenerator[T, None]:
+    async def stream(self, work: Callable[[Job[T]], None], urgency: Urgency | int = FIRST) -> AsyncGenerator[T, None]:
         """What ``work`` emits, as it comes; raises what it raises. Closing it cancels the job."""
-        job = Job(work, priority)
+        job = Job(work, urgency if isinstance(urgency, Urgency) else Urgency(urgency))
         self._add(job)  # type: ignore[arg-type]  # a queue of jobs of any kind
         results = job.results()
         try:
@@ -102,11 +115,12 @@ class Worker:
         finally:
             await results.aclose()
 
-    def hurry(self) -> None:
-        """Tell whatever runs or waits at LAST to give way."""
+    def hurry(self, level: int = FIRST) -> None:
+        """Tell whatever runs or waits, and is less urgent than ``level``, to give way."""
         with self._changed:
-            for job in (*self._running, *(entry[2] for entry in self._heap)):
-                job.hurried = job.hurried or job.priority >= LAST
+            for job in (*self._running, *self._waiting):
+                if job.priority > level:
+                    job.hurry()
 
     def close(self) -> None:
         """Cancel what runs, refuse what waits, and wait for the threads, that is, for the native steps under way."""
@@ -114,7 +128,7 @@ class Worker:
             self._closed = True
             for job in self._running:
                 job.cancelled = True
-            for _, _, job in self._heap:
+            for job in self._waiting:
                 job.refuse(self._is_closed())
             self._changed.notify_all()
         for thread in self._threads:
@@ -124,36 +138,35 @@ class Worker:
         with self._changed:
             if self._closed:
                 raise self._is_closed()
-            self._heap = [entry for entry in self._heap if not entry[2].cancelled]
-            heapq.heapify(self._heap)
-            if len(self._heap) >= self._bound:
-                self._make_room()
-            heapq.heappush(self._heap, (job.priority, next(self._numbers), job))
+            self._waiting = [other for other in self._waiting if not other.cancelled]
+            if len(self._waiting) >= self._bound:
+                self._make_room(job)
+            self._waiting.append(job)
             for other in self._running:
-                other.hurried = other.hurried or other.priority > job.priority
+                if other.priority > job.priority:
+                    other.hurry()
             self._changed.notify()
 
     def _is_closed(self) -> ModelsError:
         return ModelsError(f"{self._name} is closed")
 
-    def _make_room(self) -> None:
+    def _make_room(self, newcomer: Job[object]) -> None:
         busy = ModelsError(f"{self._name} has {self._bound} requests waiting; try again shortly")
-        giving_way = [entry for entry in self._heap if entry[0] >= LAST]
-        if not giving_way:
+        least = max(self._waiting, key=lambda job: job.priority)  # max() gives the first among equals: the oldest
+        if least.priority == FIRST or least.priority < newcomer.priority:
             raise busy
-        oldest = min(giving_way, key=lambda entry: entry[1])
-        self._heap.remove(oldest)
-        heapq.heapify(self._heap)
-        oldest[2].refuse(busy)
+        self._waiting.remove(least)
+        least.refuse(busy)
 
     def _loop(self) -> None:
         while True:
             with self._changed:
-                while not self._heap and not self._closed:
+                while not self._waiting and not self._closed:
                     self._changed.wait()
                 if self._closed:
                     return
-                job = heapq.heappop(self._heap)[2]
+                job = min(self._waiting, key=lambda job: job.priority)  # min() too: the oldest
+                self._waiting.remove(job)
                 self._running.add(job)
             job.run()
             with self._changed:

@@ -90,6 +90,12 @@ class StandIn:
             yield Said(token)
             await asyncio.sleep(TOKEN_S)
 
+    def answering(self, without: str) -> bool:
+        return False
+
+    def release(self, guess: str) -> None:
+        """Nothing here gives way."""
+
     async def prepare(self, ask: Prepare) -> None:
         await asyncio.sleep(FIRST_TOKEN_S)
 

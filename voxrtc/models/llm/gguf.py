@@ -15,9 +15,10 @@ from typing import Any
 
 from voxrtc.errors import ModelsError
 from voxrtc.models.llm import ending
+from voxrtc.models.llm.calling import Sorter, grammar
 from voxrtc.models.llm.prompt import messages
 from voxrtc.models.threads import wait_politely
-from voxrtc.models.wire import Utterance
+from voxrtc.models.wire import Tool, Utterance
 
 BATCH = 32
 """Tokens of a prompt between two chances to stop (0.4 s of Qwen 1.5B on two cores); the least llama.cpp takes. It
@@ -72,18 +73,28 @@ class Gguf:
         sampling: Sampling,
         say: Callable[[str], None],
         stopped: Callable[[], bool] = lambda: False,
+        *,
+        tools: Sequence[Tool] = (),
+        steps: Sequence[Utterance] = (),
+        call: Callable[[str, str], None] | None = None,
     ) -> Usage:
         """Answer ``text``; blocks, and calls ``say`` with each piece. Ends early once ``stopped`` is true.
 
-        Where the prompt and the answer's tokens exceed the context the oldest lines of ``history`` are left out.
+        ``call`` is called instead, with name and arguments (JSON), where the model wants one of ``tools``; None if it
+        may not. ``steps``: what was called about ``text`` already.
+        Where the prompt and the answer's tokens exceed the context the oldest turns of ``history`` are left out.
         Raises ModelsError when even without history there is no room, or when the model fails.
         """
+        sorter = Sorter(say)
+        say = sorter.take if tools else say
         while True:
             request = _Request(self._context - sampling.max_tokens if history else self._context, say, stopped)
-            payload = _payload(messages(system, history, text), slot, sampling)
+            payload = _payload(messages(system, history, text, tools, steps), slot, sampling)
+            if tools:
+                payload["grammar"] = grammar(tools, call is not None)
             self._server.handle_chat_completions(payload, request.take)
             if request.too_long and history:
-                history = history[2:] if history[0].role == "user" else history[1:]
+                history = _without_oldest(history)
                 continue
             if request.too_long:
                 raise ModelsError(
@@ -91,6 +102,8 @@ class Gguf:
                 )
             if request.error:
                 raise ModelsError(f"the language model failed: {request.error}")
+            if call is not None and sorter.calls and not stopped():
+                call(*sorter.call())
             return request.usage
 
     def ending(self, text: str) -> float:
@@ -113,6 +126,11 @@ class Gguf:
     def close(self) -> None:
         """Free the model; not while generate() runs."""
         self._server = None
+
+
+def _without_oldest(history: Sequence[Utterance]) -> Sequence[Utterance]:
+    """``history`` from its second turn on."""
+    return history[next((n for n in range(1, len(history)) if history[n].role == "user"), len(history)) :]
 
 
 class _Request:
