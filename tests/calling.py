@@ -11,6 +11,7 @@ from tests.media.callers import Caller
 from voxrtc.audio import Samples
 from voxrtc.calls import Answered, Calls
 from voxrtc.config import Settings
+from voxrtc.endpointing.networks import Networks
 from voxrtc.endpointing.vad import SileroModel
 from voxrtc.metrics import Metrics
 from voxrtc.models.verbs import Models
@@ -72,7 +73,7 @@ class Exchange:
         self.settings = Settings.model_validate({"dialogue": {"partial_every_ms": 0}} | sections)
         self.models = models or ScriptedModels()
         self.metrics = Metrics()
-        self.calls = Calls(self.settings, self.models, silero or Deaf(), self.metrics)
+        self.calls = Calls(self.settings, self.models, Networks(silero or Deaf()), self.metrics)
         self.guests: list[Guest] = []
 
     def guest(self, samples: Samples | None = None) -> Guest:

@@ -10,7 +10,7 @@ import pytest
 from tests.calling import Exchange, idle
 from voxrtc.config import Settings
 from voxrtc.endpointing.vad import SileroModel
-from voxrtc.server.serve import silero_file
+from voxrtc.models import store
 
 Open = Callable[..., Exchange]
 
@@ -35,4 +35,5 @@ async def exchange() -> AsyncIterator[Open]:
 @pytest.fixture(scope="session")
 def silero() -> SileroModel:
     """The real network of the store."""
-    return SileroModel(silero_file(Settings()))
+    folder = store.ensure("silero-vad", Settings().models.cache_path, lambda what, fraction: None)
+    return SileroModel(next(folder.glob("*.onnx")))

@@ -15,7 +15,7 @@ from voxrtc.config import Settings
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.session import Session
 from voxrtc.endpointing.detector import Detector
-from voxrtc.endpointing.vad import SileroModel
+from voxrtc.endpointing.networks import Networks
 from voxrtc.errors import CallsFull, VoxrtcError, frames
 from voxrtc.events import CallEnded, Event, MediaStats, Notice
 from voxrtc.media.peer import Peer
@@ -43,7 +43,7 @@ class Call:
     """One session, and whoever carries it now. Its one task, ``live``, owns everything below it."""
 
     def __init__(
-        self, settings: Settings, models: Models, silero: SileroModel, phrases: Phrases, metrics: Metrics
+        self, settings: Settings, models: Models, networks: Networks, phrases: Phrases, metrics: Metrics
     ) -> None:
         self.id = secrets.token_urlsafe(9)
         self.resume = secrets.token_urlsafe(24)
@@ -64,7 +64,8 @@ class Call:
             call=self.id,
             settings=settings,
             models=models,
-            detector=Detector(settings.endpointing, silero),
+            detector=Detector(settings.endpointing, networks.silero),
+            prosody=networks.prosody,
             emit=self.emit,
             phrases=phrases,
         )

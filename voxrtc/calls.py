@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from voxrtc.call import Call, Ending
 from voxrtc.config import Settings
 from voxrtc.dialogue.phrases import Phrases
-from voxrtc.endpointing.vad import SileroModel
+from voxrtc.endpointing.networks import Networks
 from voxrtc.errors import CallsFull, UnknownCall, frames
 from voxrtc.media.peer import Peer
 from voxrtc.metrics import Metrics
@@ -41,10 +41,10 @@ class Calls:
     """All calls of one server process. ``settings.server.max_calls`` bounds those that have a peer, and as many
     sessions more may wait for their callers to come back."""
 
-    def __init__(self, settings: Settings, models: Models, silero: SileroModel, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, models: Models, networks: Networks, metrics: Metrics) -> None:
         self._settings = settings
         self._models = models
-        self._silero = silero
+        self._networks = networks
         self._metrics = metrics
         self._phrases = Phrases()
         self._calls: dict[str, Call] = {}
@@ -130,7 +130,7 @@ class Calls:
 
     def _begin(self) -> Call:
         self._limit_waiting()
-        call = Call(self._settings, self._models, self._silero, self._phrases, self._metrics)
+        call = Call(self._settings, self._models, self._networks, self._phrases, self._metrics)
         self._calls[call.id] = self._by_token[call.resume] = call
         task = asyncio.create_task(call.live(), name="call")
         self._tasks[call] = task

@@ -113,7 +113,7 @@ class Dialogue(Section):
     memory_turns: int = Field(5, ge=0, le=100)
     max_reply_tokens: int = Field(160, ge=1, le=4_096)
     temperature: float = Field(0.5, ge=0.0, le=2.0)
-    speculation: bool = True
+    speculation: Literal["always", "idle", "off"] = "always"
     partial_every_ms: int = Field(600, ge=0, le=10_000)
     interruptions: Literal["on", "off", "push-to-talk"] = "on"
     barge_in_ms: int = Field(160, ge=20, le=2_000)
@@ -121,7 +121,12 @@ class Dialogue(Section):
     echo_guard: bool = True
     patience_s: Seconds = 10.0
     resume_s: float = Field(30.0, ge=0.0, le=86_400.0)
+    idle_prompt_s: float = Field(30.0, ge=0.0, le=86_400.0)
     idle_hangup_s: Seconds = 600.0
+    max_call_s: float = Field(3600.0, ge=0.0, le=604_800.0)
+    tools: list[str] = Field([], max_length=16)
+    tool_timeout_s: Seconds = 10.0
+    tool_filler_s: Seconds = 1.5
 
     @field_validator("language")
     @classmethod

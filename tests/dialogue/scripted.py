@@ -55,7 +55,9 @@ class ScriptedModels:
     cancelled: list[str] = field(default_factory=list)
     """Verbs that were closed before their end."""
 
-    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
+    async def transcribe(
+        self, audio: Samples, language: str | None = None, *, partial: bool = False, before: str = ""
+    ) -> Heard:
         await self._work("transcribe", self.asr_s)
         text = self.partials[self.looked] if self.looked < len(self.partials) else ""
         self.looked += 1
@@ -80,6 +82,9 @@ class ScriptedModels:
             yield Said(token)
             given += 1
             await self._work("answer", self.token_s)
+
+    async def ends(self, text: str, language: str) -> float:
+        return -1.0
 
     def answering(self, without: str) -> bool:
         return self.others_answered

@@ -22,7 +22,7 @@ from tests.calling import Guest, idle
 from tests.e2e.running import ROOT, Server, free_port, get
 from voxrtc.config import Settings
 from voxrtc.errors import ModelsError, VoxrtcError
-from voxrtc.models import client, store
+from voxrtc.models import client
 from voxrtc.server import serve as serve_module
 from voxrtc.server.serve import Running, running, serve
 
@@ -281,9 +281,3 @@ async def test_what_the_start_dies_of_comes_out(settings: Settings, monkeypatch:
     with pytest.raises(ModelsError, match="ZeroDivisionError"):
         await serve(settings, _nothing, lambda server: None)
     assert await idle(before) == set()
-
-
-def test_the_voice_detector_comes_from_the_store() -> None:
-    file = serve_module.silero_file(Settings())
-    assert file.suffix == ".onnx"
-    assert file.parent == store.ensure("silero-vad", Settings().models.cache_path, _nothing)

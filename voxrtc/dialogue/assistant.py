@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voxrtc.audio import HEARD_RATE, AudioOut, Samples
+from voxrtc.audio import HEARD_RATE, AudioOut
 from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.memory import Exchange, Memory
@@ -17,7 +17,7 @@ from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.reply import Manner, Reply
 from voxrtc.dialogue.spoken import SpokenClause
 from voxrtc.dialogue.tasks import Tasks
-from voxrtc.dialogue.turns import Turn
+from voxrtc.dialogue.turns import Sound, Turn
 from voxrtc.dialogue.yielding import Held
 from voxrtc.errors import HostLost, ModelsError
 from voxrtc.events import (
@@ -105,10 +105,10 @@ class Assistant:
 
     # -- beginning a reply ------------------------------------------------------------------------------------
 
-    def speculate(self, turn: Turn, audio: Samples) -> None:
+    def speculate(self, turn: Turn, sound: Sound) -> None:
         """Guess that ``turn`` is over, and begin to answer it."""
         self.drop_guess()
-        self.guess = self._begin(turn, self._ask(audio=pack(audio)))
+        self.guess = self._begin(turn, self._ask(sound=sound))
 
     def drop_guess(self) -> None:
         """It was wrong: the turn goes on, or something else came between."""
@@ -116,12 +116,12 @@ class Assistant:
             self.guess.stop("cancelled")
             self.guess = None
 
-    def answer(self, turn: Turn, audio: Samples) -> None:
-        """``turn`` is over: let the guess at it be heard, if there is one, or else answer ``audio``."""
+    def answer(self, turn: Turn, sound: Sound) -> None:
+        """``turn`` is over: let the guess at it be heard, if there is one, or else answer ``sound``."""
         guess, self.guess = self.guess, None
         # A guess that failed is made again, unless the models are gone: then its apology is all that can be had now.
         if guess is None or (guess.failure is not None and self._models.ready is not None):
-            guess = self._begin(turn, self._ask(audio=pack(audio)))
+            guess = self._begin(turn, self._ask(sound=sound))
             guess.speculated = False
         self._release(guess)
 
@@ -153,13 +153,14 @@ class Assistant:
         reply.start(self._tasks)
         return reply
 
-    def _ask(self, *, audio: bytes | None = None, text: str | None = None, before: Exchange | None = None) -> Answer:
+    def _ask(self, *, sound: Sound | None = None, text: str | None = None, before: Exchange | None = None) -> Answer:
         dialogue = self._settings.dialogue
         return Answer(
             session=self._call,
             system=dialogue.system_prompt,
             history=self.memory.history(before),
-            audio=audio,
+            audio=pack(sound.audio) if sound is not None else None,
+            before=sound.before if sound is not None else "",
             text=text,
             language=self.tongue.heard_as,
             max_tokens=dialogue.max_reply_tokens,

@@ -9,21 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from voxrtc.audio import HEARD_RATE, Block, Samples
+from voxrtc.audio import HEARD_RATE, Block
 from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.assistant import Assistant
+from voxrtc.dialogue.evidence import Evidence
 from voxrtc.dialogue.floor import Floor
 from voxrtc.dialogue.partials import Partials
 from voxrtc.dialogue.tasks import Tasks
-from voxrtc.dialogue.turns import Turn, TurnAudio
+from voxrtc.dialogue.turns import PRE_ROLL, Sound, Turn, TurnAudio
+from voxrtc.endpointing import waits
 from voxrtc.endpointing.detector import Decision, Ended, Paused, Resumed, Started, TurnDetector
+from voxrtc.endpointing.prosody import SECONDS, Prosody
 from voxrtc.errors import ModelsError
 from voxrtc.events import SpeechPaused, SpeechResumed, SpeechStarted, Transcript, TurnDropped, TurnEnded
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Heard
 
 log = logging.getLogger(__name__)
+
+LOOKED_BACK = SECONDS * HEARD_RATE
+"""Samples of a turn whose prosody counts."""
 
 
 class Caller:
@@ -34,6 +40,7 @@ class Caller:
         settings: Settings,
         models: Models,
         detector: TurnDetector,
+        prosody: Prosody | None,
         assistant: Assistant,
         clock: CallClock,
         announcer: Announcer,
@@ -50,6 +57,7 @@ class Caller:
         self._say = announcer.say
         self._tasks = tasks
         self._audio = TurnAudio(2 * settings.endpointing.max_turn_s)
+        self._evidence = Evidence(waits.make(settings.endpointing).uses, detector, prosody, models, tasks)
         self._partials: Partials | None = None
         self._listening: asyncio.Task[None] | None = None
         self._turns = 0
@@ -115,6 +123,7 @@ class Caller:
         """A guess at the answer to ``turn`` heard this of it."""
         if turn is self.turn and self._partials is not None:
             turn.words = heard.text
+            self._evidence.told(heard)
             self._partials.add(heard, whole=True)
 
     # -- the turn ---------------------------------------------------------------------------------------------
@@ -154,12 +163,21 @@ class Caller:
 
     def _look(self, turn: Turn, now: int) -> None:
         if self._partials is not None and self._partials.due(now):
-            self._partials.look(self._audio.of(turn, now), self._assistant.tongue.heard_as, now, self._tasks)
+            self._partials.look(self._sound(turn, now), self._assistant.tongue.heard_as, now, self._tasks)
+
+    def _sound(self, turn: Turn, end: int) -> Sound:
+        """What is to be heard of ``turn`` up to ``end``: without what is known already, where the models can do so."""
+        partials, ready = self._partials, self._models.ready
+        if partials is None or not partials.before or ready is None or not ready.hears_on:
+            return Sound(self._audio.of(turn, end))
+        return Sound(self._audio.since(partials.since, end), partials.before)
 
     def _join(self, turn: Turn, before: Turn | None) -> None:
         """``turn`` goes on from one whose words were never known: both are one turn."""
         if before is not None:
             turn.start = before.start
+            if self._partials is not None:
+                self._partials.anew(turn.start)
 
     def _decided(self, decision: Decision) -> None:
         if self.floor.pressed:
@@ -209,19 +227,25 @@ class Caller:
         if self._partials is not None:
             self._partials.stop()
         if self._settings.dialogue.speculation and not turn.contended:
-            self._assistant.speculate(turn, self._audio.of(turn, end))
-        if self._assistant.held is not None and self._assistant.guess is None:
-            self._listening = self._tasks.spawn(self._listen(turn, self._audio.of(turn, end)), "words in a pause")
+            self._assistant.speculate(turn, self._sound(turn, end))
+        self._evidence.gather(self._audio.cut(max(turn.start - PRE_ROLL, end - LOOKED_BACK), self._clock.now))
+        wanted = self._assistant.held is not None or self._evidence.of_words
+        if wanted and not self.floor.pressed and self._assistant.guess is None:
+            self._listening = self._tasks.spawn(self._listen(turn, self._sound(turn, end)), "words in a pause")
 
-    async def _listen(self, turn: Turn, audio: Samples) -> None:
+    async def _listen(self, turn: Turn, sound: Sound) -> None:
         """Learn what ``turn`` said until its pause, where no guess at an answer does."""
         try:
-            self.overheard(turn, await self._models.transcribe(audio, self._assistant.tongue.heard_as))
+            self.overheard(turn, await self._transcribe(sound))
         except ModelsError as error:
             log.debug("the words in a pause were not to be had: %s", error)  # the turn itself will tell the caller
 
+    async def _transcribe(self, sound: Sound) -> Heard:
+        return await self._models.transcribe(sound.audio, self._assistant.tongue.heard_as, before=sound.before)
+
     def _resume(self, turn: Turn, start: int) -> None:
         turn.paused = False
+        self._evidence.stop()
         self._stop_listening()
         self._assistant.drop_guess()
         self._say(SpeechResumed, start=start)
@@ -233,8 +257,9 @@ class Caller:
         if not turn.voiced or turn.contended:
             self._drop(turn, "no speech" if not turn.voiced else "did not interrupt")
             return
+        sound = self._sound(turn, end)
         self._over(turn)
-        self._assistant.answer(turn, self._audio.of(turn, end))
+        self._assistant.answer(turn, sound)
 
     def _drop(self, turn: Turn, reason: str) -> None:
         """``turn`` is over, and nothing follows from it."""
@@ -244,6 +269,7 @@ class Caller:
 
     def _over(self, turn: Turn) -> None:
         self.turn = None
+        self._evidence.stop()
         if self._partials is not None:
             self._partials.stop()
             self._partials = None

@@ -19,6 +19,7 @@ from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.dialogue.turns import Turn
 from voxrtc.endpointing.detector import TurnDetector
+from voxrtc.endpointing.prosody import Prosody
 from voxrtc.events import CallEnded, CallStarted, Event, Notice
 from voxrtc.languages import NAMES
 from voxrtc.models.verbs import Models
@@ -32,6 +33,7 @@ class Session:
     """A conversation that outlives its peers: ``run`` it with each peer's ears and mouth in turn.
 
     ``phrases``: what is said when the models fail. ``memory``: of an earlier conversation, to go on with.
+    ``prosody``: for the strategies of endpointing that listen to it.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Session:
         emit: Callable[[Event], None],
         phrases: Phrases,
         memory: Memory | None = None,
+        prosody: Prosody | None = None,
     ) -> None:
         self._settings = settings
         self._models = models
@@ -54,7 +57,7 @@ class Session:
         self._assistant = Assistant(
             call, settings, models, phrases, self._clock, announcer, self._tasks, memory, self._overheard
         )
-        self._caller = Caller(settings, models, detector, self._assistant, self._clock, announcer, self._tasks)
+        self._caller = Caller(settings, models, detector, prosody, self._assistant, self._clock, announcer, self._tasks)
         self._active_at = 0
         self._listening: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None

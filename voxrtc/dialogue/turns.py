@@ -11,6 +11,8 @@ from voxrtc.audio import BLOCK, HEARD_RATE, Block, Samples
 
 PRE_ROLL = HEARD_RATE * 300 // 1000
 """Samples before the first voice that go with a turn: soft onsets lie there, and recognisers want a run-up."""
+WORD_PRE_ROLL = HEARD_RATE * 60 // 1000
+"""Samples before a word inside a turn from which on the turn is heard again."""
 POST_ROLL = HEARD_RATE * 200 // 1000
 """Samples after the last voice that go with it, as far as they are there."""
 KEPT = 2 * HEARD_RATE
@@ -40,6 +42,14 @@ class Turn:
     def voice_ms(self) -> float:
         """From the first voice to the last."""
         return (self.end - self.start) * 1000 / HEARD_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What there is to hear: ``audio`` (n,) at 16 kHz, which goes on from the words ``before``."""
+
+    audio: Samples
+    before: str = ""
 
 
 class TurnAudio:
@@ -75,3 +85,7 @@ class TurnAudio:
     def of(self, turn: Turn, end: int) -> Samples:
         """The sound of ``turn`` up to ``end``, with what belongs around it."""
         return self.cut(turn.start - PRE_ROLL, end + POST_ROLL)
+
+    def since(self, start: int, end: int) -> Samples:
+        """The sound from a word on that begins at ``start``, with what belongs around it."""
+        return self.cut(start - WORD_PRE_ROLL, end + POST_ROLL)

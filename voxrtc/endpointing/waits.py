@@ -42,12 +42,17 @@ class Pause:
 class Wait(Protocol):
     """A strategy. Asked every 10 ms of a pause, so it may change its mind as it learns more."""
 
+    uses: frozenset[str]
+    """What it wants to know of a pause beside its length: "voice" (Pause.prosody), "words" (Pause.words and ends)."""
+
     def wait_ms(self, pause: Pause) -> float:
         """Milliseconds of silence after which this pause ends the turn."""
 
 
 class FixedWait:
     """By silence alone: the same wait for every pause."""
+
+    uses: frozenset[str] = frozenset()
 
     def __init__(self, settings: Endpointing) -> None:
         self._silence_ms = settings.end_silence_ms
@@ -59,11 +64,13 @@ class FixedWait:
 class SmartTurnWait:
     """By the voice alone, as Smart Turn is commonly used: short where it sounds finished, else long."""
 
+    uses = frozenset({"voice"})
+
     def __init__(self, settings: Endpointing) -> None:
         self._settings = settings
 
     def wait_ms(self, pause: Pause) -> float:
-        done = pause.prosody is not None and pause.prosody >= 0.5
+        done = pause.prosody is not None and pause.prosody >= self._settings.threshold
         return self._settings.min_silence_ms if done else self._settings.max_silence_ms
 
 
@@ -72,6 +79,8 @@ class FusedWait:
 
     From ``sure`` on the wait is the shortest, up to ``doubt`` the longest, between the two in proportion.
     """
+
+    uses = frozenset({"voice", "words"})
 
     def __init__(self, settings: Endpointing) -> None:
         self._settings = settings

@@ -11,16 +11,14 @@ import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from aiohttp import web
 
 from voxrtc.calls import Calls
 from voxrtc.config import Settings
-from voxrtc.endpointing.vad import SileroModel
+from voxrtc.endpointing.networks import Networks
 from voxrtc.errors import VoxrtcError
 from voxrtc.metrics import Metrics
-from voxrtc.models import store
 from voxrtc.models.client import HostClient
 from voxrtc.models.wire import Ready
 from voxrtc.server.app import make_app, make_ops_app, make_runner
@@ -48,8 +46,8 @@ async def running(settings: Settings, progress: Callable[[str, float], None]) ->
     host, metrics = HostClient(settings), Metrics()
     metrics.host_restarts.set_function(lambda: host.restarts)
     status = Status(host)
-    silero = SileroModel(await asyncio.to_thread(silero_file, settings))
-    calls = Calls(settings, host, silero, metrics)
+    networks = await asyncio.to_thread(Networks.load, settings)
+    calls = Calls(settings, host, networks, metrics)
     app = make_app(settings, calls, status, metrics)
 
     def report(what: str, fraction: float) -> None:
@@ -58,6 +56,7 @@ async def running(settings: Settings, progress: Callable[[str, float], None]) ->
 
     runners: list[web.AppRunner] = []
     async with AsyncExitStack() as stack:  # what is pushed last goes first, and each whether or not others fail
+        stack.callback(networks.close)
         stack.push_async_callback(host.close)
         stack.push_async_callback(_close_all, runners)
         stack.push_async_callback(calls.close)
@@ -96,12 +95,6 @@ async def _serve(
     async with running(settings, progress) as server:
         started(server)
         await asyncio.get_running_loop().create_future()
-
-
-def silero_file(settings: Settings) -> Path:
-    """The voice activity model, fetched if it has to be."""
-    folder = store.ensure("silero-vad", settings.models.cache_path, lambda what, fraction: None)
-    return next(folder.glob("*.onnx"))
 
 
 async def _listen(app: web.Application, section: str, host: str, port: int, runners: list[web.AppRunner]) -> str:

@@ -73,6 +73,8 @@ class Trace:
 class _Endless:
     """A Wait that ends no turn, and notes when it is asked."""
 
+    uses: frozenset[str] = frozenset()
+
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
 
