@@ -83,7 +83,7 @@ def _scene(n: int, sounds: Sounds, random: np.random.Generator, seed: int) -> Sc
 def score(scenes: Sequence[Scene], takes: Sequence[Take]) -> dict[str, Any]:
     """``decision_ms``: from the true onset until the sound was thrown away for good. ``missed``: the reply went on, or
     there was none. ``false``: it was stopped before anybody spoke. ``faults``: which scenes, and what."""
-    decisions: list[float] = []
+    decisions: list[tuple[float, str]] = []
     faults: list[dict[str, str]] = []
     missed = false = 0
     for scene, take in zip(scenes, takes, strict=True):
@@ -92,18 +92,17 @@ def score(scenes: Sequence[Scene], takes: Sequence[Take]) -> dict[str, Any]:
             faults.append({"scene": scene.name, "what": "stopped before anybody spoke"})
         decision = decision_ms(take)
         if decision is not None:
-            decisions.append(decision)
+            decisions.append((decision, scene.name))
         elif not ended_early(take):
             missed += 1
             faults.append({"scene": scene.name, "what": "missed" if take.cue is not None else "no reply was heard"})
-    slow = sorted(zip(decisions, (s.name for s, t in zip(scenes, takes, strict=True) if decision_ms(t) is not None)))
     return {
         "scenes": len(scenes),
-        "decision_ms": spread(decisions),
+        "decision_ms": spread(ms for ms, _ in decisions),
         "missed": missed,
         "false": false,
         "faults": faults,
-        "slowest": [{"scene": name, "decision_ms": round(ms, 1)} for ms, name in reversed(slow[-5:])],
+        "slowest": [{"scene": name, "decision_ms": round(ms, 1)} for ms, name in sorted(decisions, reverse=True)[:5]],
     }
 
 

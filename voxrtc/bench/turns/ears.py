@@ -63,7 +63,8 @@ class SceneEars:
         self._parts = [(at, part) for at, part in self._parts if at + part.size > after]
         if self._echo is not None:
             samples += self._echo.next(first)
-        return np.clip(samples, -1, 1)
+        clipped: Samples = np.clip(samples, -1, 1)
+        return clipped
 
 
 class EchoPath:

@@ -99,7 +99,8 @@ def room(random: np.random.Generator) -> Samples:
     walls[: _ms(3)] = 0.0
     walls *= np.sqrt(10 ** (-DIRECT_DB / 10) / np.square(walls).sum())
     walls[0] = 1.0
-    return (walls / np.sqrt(np.square(walls).sum())).astype(np.float32)
+    scaled: Samples = (walls / np.sqrt(np.square(walls).sum())).astype(np.float32)
+    return scaled
 
 
 def shaped(random: np.random.Generator, size: int, low: float, high: float) -> Samples:

@@ -37,8 +37,9 @@ class Product:
 
 
 def load(settings: Settings, rule: str) -> Product:
-    """The product with ``settings``, but for the rule, and for a greeting."""
+    """The product with ``settings``, but for the rule, and without a greeting."""
     dialogue = settings.dialogue.model_copy(update={"greeting": ""})
-    settings = settings.model_copy(update={"dialogue": dialogue})
+    endpointing = settings.endpointing.model_copy(update={"strategy": rule})
+    settings = settings.model_copy(update={"dialogue": dialogue, "endpointing": endpointing})
     folder = store.ensure("silero-vad", settings.models.cache_path, lambda what, fraction: None)
     return Product(settings, SileroModel(next(folder.glob("*.onnx"))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from voxrtc.audio import HEARD_RATE, SPOKEN_RATE, Samples, resample
 from voxrtc.bench.turns import noises
 from voxrtc.bench.turns.recordings import Recording, onset_of
 from voxrtc.bench.turns.scene import Part
-from voxrtc.models.tts.hibari import Hibari
+from voxrtc.bench.turns.voice import Voice
 
 RUN_UP = HEARD_RATE * 60 // 1000
 """Samples kept before a phrase that is cut out of a recording; they are faded in."""
@@ -23,7 +24,7 @@ FADE = HEARD_RATE * 15 // 1000
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """``samples`` (n,) at 16 kHz. ``onset``: the first sample of speech, 0 for what is none. ``words``: what is said."""
+    """``samples`` (n,) at 16 kHz. ``onset``: the first sample of speech, 0 for what is none. ``words``: those said."""
 
     samples: Samples
     onset: int = 0
@@ -55,11 +56,11 @@ class Sounds:
     """Finds the sound of a Part. Names: ``utterance:N`` and ``phrase:N`` (by number, from 0), ``word:TEXT`` (spoken by
     the voice), ``white``, ``babble``, and those of noises.BURSTS."""
 
-    def __init__(self, recordings: Sequence[Recording], voice: Hibari | None = None) -> None:
+    def __init__(self, recordings: Sequence[Recording], voice: Voice | None = None) -> None:
         self._recordings = recordings
         self.utterances = [Sound(r.samples, r.onset, r.words) for r in recordings]
         self.phrases = [phrase for r in recordings for phrase in phrases(r)]
-        self.voice = voice or Hibari()
+        self.voice = voice or Voice()
         """What speaks: the words of a Part, and the replies."""
 
     def of(self, part: Part) -> Sound:
@@ -107,8 +108,8 @@ def phrases(recording: Recording) -> list[Sound]:
     speech = recording.samples[: recording.end]
     power = np.square(speech[: speech.size // frame * frame], dtype=np.float64).reshape(-1, frame).mean(axis=1)
     loud = np.flatnonzero(power > power.max() / 10**2.5) * frame
-    starts = [recording.onset, *(int(b) for a, b in zip(loud, loud[1:], strict=False) if b - a >= GAP)]
-    ends = [*(int(a) + frame for a, b in zip(loud, loud[1:], strict=False) if b - a >= GAP), recording.end]
+    starts = [recording.onset, *(int(b) for a, b in pairwise(loud) if b - a >= GAP)]
+    ends = [*(int(a) + frame for a, b in pairwise(loud) if b - a >= GAP), recording.end]
     said = Said(recording.onset, recording.end, recording.words)
     found = []
     for start, end in zip(starts, ends, strict=True):

@@ -2,7 +2,7 @@
 
 It hears what the scene says is in the sound it is given: a caller's words; where there are none, the reply's own words
 if its echo is loud enough to be understood; in noise, what whisper makes of it where that is installed, and else the
-worst, a word that nobody said. It answers what the scene tells it to. It takes as long as the real ones were measured to.
+worst, a word that nobody said. It answers what the scene tells it to, and takes as long as the real ones do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from voxrtc.audio import HEARD_RATE, Samples
 from voxrtc.bench.turns.sounds import Said as SaidThere
-from voxrtc.models.tts.hibari import Hibari
+from voxrtc.bench.turns.voice import Voice
 from voxrtc.models.wire import Answer, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, pack, unpack
 
 HEARING_S = 0.06
@@ -64,14 +64,15 @@ class StandIn:
 
     microphone: Microphone
     replies: Sequence[str]
-    voice: Hibari
+    voice: Voice
     noise: Recogniser | None = None
     ready: Ready | None = READY
     spoken: list[Clause] = field(default_factory=list)
     """The clauses that were voiced, in order."""
-    asks: int = 0
 
-    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
+    async def transcribe(
+        self, audio: Samples, language: str | None = None, *, partial: bool = False, before: str = ""
+    ) -> Heard:
         words = self._words(audio)
         await asyncio.sleep(_hearing_s(audio))
         return Heard(words, "en", 0.9 if words else 0.0)
@@ -104,7 +105,7 @@ class StandIn:
 
     async def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
         asked = asyncio.get_running_loop().time()
-        parts = list(self.voice.speak(ask.text))
+        parts = self.voice.speak(ask.text)
         await asyncio.sleep(VOICE_S)
         whole = np.concatenate([samples for samples, _, _ in parts]) if parts else np.zeros(0, np.float32)
         self.spoken.append(Clause(ask.text, whole, asked))

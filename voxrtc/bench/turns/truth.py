@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from voxrtc.audio import SPOKEN_RATE, Samples
 from voxrtc.bench.turns.standin import Clause
+from voxrtc.bench.turns.voice import Voice
 from voxrtc.bench.virtual import Packet
 from voxrtc.events import Event, ReplyText
-from voxrtc.models.tts.hibari import Hibari
 
 ALIKE = 0.9
 """Correlation from which on a packet is that stretch of the reply, at whatever level."""
@@ -21,7 +22,7 @@ SILENT = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """One clause of a reply: of its ``size`` samples at 24 kHz, ``heard`` left the mouth, and ``words`` of its words."""
+    """One clause of a reply: of its ``size`` samples at 24 kHz, ``heard`` left, and ``words`` of its words."""
 
     text: str
     size: int
@@ -49,7 +50,7 @@ def what_left(
 
 
 def furthest(sound: Samples, packets: Sequence[Packet]) -> int:
-    """The sample of ``sound`` (n,) after the last that is in ``packets``. What is in them besides counts for nothing."""
+    """The sample of ``sound`` (n,) after the last that is in ``packets``. Whatever else is in them is ignored."""
     data = sound.tobytes()
     reached = expected = 0
     for packet in packets:
@@ -76,7 +77,7 @@ class WordTiming:
     alignment of three clauses: 0.08 s off in the mean, 0.2 s at the most, where a word takes 0.3 s.
     """
 
-    def __init__(self, voice: Hibari) -> None:
+    def __init__(self, voice: Voice) -> None:
         self._voice = voice
         self._known: dict[str, list[float]] = {}
 
@@ -89,7 +90,7 @@ class WordTiming:
         if heard >= size:
             return count
         bounds = [0.0, *self.boundaries(text), size / SPOKEN_RATE]
-        middles = [(a + b) / 2 for a, b in zip(bounds, bounds[1:], strict=False)]
+        middles = [(a + b) / 2 for a, b in pairwise(bounds)]
         return sum(bool(middle <= heard / SPOKEN_RATE) for middle in middles)
 
     def boundaries(self, text: str) -> list[float]:

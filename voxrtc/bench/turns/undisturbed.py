@@ -85,7 +85,7 @@ def score_backchannels(scenes: Sequence[Scene], takes: Sequence[Take]) -> dict[s
 
 def echo_scenes(sounds: Sounds, seed: int, quick: bool) -> list[Scene]:
     """Nobody speaks: each level and delay, with a room's reverberation and without."""
-    made = []
+    made: list[Scene] = []
     for db in ECHO_LEVELS:
         for delay in ECHO_DELAYS[1:2] if quick else ECHO_DELAYS:
             for room in (True,) if quick else (True, False):
