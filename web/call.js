@@ -4,11 +4,13 @@ import { Peer } from "./peer.js";
 import * as server from "./server.js";
 import { asProblem, endedProblem, Problem } from "./problems.js";
 
+const GRACE_MS = 1_000; // for a silent line, when the server says that it is well
 const RETRY_MS = [0, 500, 1_000, 2_000, 4_000, 8_000, 12_000]; // the server keeps a session for about 30 s
 const KEEP = 20; // messages kept while there is no channel
 
 /**
- * Events: `phase` (detail: "connecting" | "up" | "reconnecting"), `message` (detail: an event of the server),
+ * Events: `phase` (detail: "connecting" | "up" | "reconnecting"), `failed` (detail: {tried, of, problem}: one try to
+ * reconnect came to nothing, another follows), `message` (detail: an event of the server),
  * `sound` (detail: MediaStream), `ended` (detail: a Problem, or null), `token` (a new resume token is known).
  */
 export class Call extends EventTarget {
@@ -84,6 +86,8 @@ export class Call extends EventTarget {
     this.#peer = peer;
     peer.addEventListener("message", (e) => this.#message(e.detail));
     peer.addEventListener("sound", (e) => this.#emit("sound", e.detail));
+    peer.addEventListener("quiet", () => this.#doubt(peer));
+    peer.addEventListener("back", () => this.#emit("phase", "up"));
     peer.addEventListener("lost", () => this.#reconnect());
     const known = this.#session;
     try {
@@ -99,13 +103,26 @@ export class Call extends EventTarget {
     this.#kept.splice(0).forEach((message) => this.send(message));
   }
 
+  /** Nothing comes any more. Ask the server by another way: a line that it knows to be well is worth a moment more. */
+  async #doubt(peer) {
+    this.#emit("phase", "reconnecting");
+    try {
+      await server.readiness();
+      await new Promise((resolve) => setTimeout(resolve, GRACE_MS));
+    } catch (error) {
+      console.info("voxrtc: the line is silent, and the server too:", error.detail || error.message);
+    }
+    if (peer.quiet) peer.lose();
+  }
+
   async #reconnect() {
     if (this.#over || this.#mending) return;
     this.#mending = true;
     this.#emit("phase", "reconnecting");
     this.#peer?.close();
     let last = new Problem("lost");
-    for (const delay of RETRY_MS) {
+    for (const [tried, delay] of RETRY_MS.entries()) {
+      if (tried) this.#emit("failed", { tried, of: RETRY_MS.length, problem: last });
       await this.#pause(delay);
       if (this.#over) return;
       try {

@@ -5,6 +5,7 @@ export class Hold {
   #active;
   #changed;
   #pressed = false;
+  #clicked = null; // the control that a pointer was used on last: it has the focus, but nobody chose it for the keyboard
 
   /** @param {() => boolean} active  whether push-to-talk is in force  @param {(pressed: boolean) => void} changed */
   constructor(button, active, changed) {
@@ -15,6 +16,7 @@ export class Hold {
     for (const type of ["pointerup", "pointercancel", "lostpointercapture"]) button.addEventListener(type, () => this.release());
     button.addEventListener("contextmenu", (e) => this.#active() && e.preventDefault());
     button.addEventListener("click", (e) => this.#click(e));
+    document.addEventListener("pointerdown", (e) => (this.#clicked = e.target.closest("button, summary")), true);
     document.addEventListener("keydown", (e) => this.#key(e, true));
     document.addEventListener("keyup", (e) => this.#key(e, false));
     window.addEventListener("blur", () => this.release());
@@ -46,10 +48,16 @@ export class Hold {
   }
 
   #key(event, down) {
-    if (event.code !== "Space" || !this.#active()) return;
-    const elsewhere = event.target !== this.#button && event.target.closest("input, select, textarea, button, summary, dialog");
-    if (elsewhere) return;
+    if (event.code === "Tab") this.#clicked = null;
+    if (event.code !== "Space" || !this.#active() || this.#elsewhere(event.target)) return;
     event.preventDefault(); // neither a click of the button nor a scrolled page
     this.#set(down);
+  }
+
+  /** Whether the space bar means something else where the focus is. */
+  #elsewhere(target) {
+    if (target.closest("input, select, textarea, dialog")) return true;
+    const control = target.closest("button, summary");
+    return control !== null && control !== this.#button && control !== this.#clicked;
   }
 }

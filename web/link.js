@@ -5,10 +5,13 @@ const ROUTES = { direct: "Direct", relay: "Relayed", unknown: "Connected" };
 /** Follows `media_stats`; loss is that of the time since the last report, the counts are since the call began. */
 export class Link {
   #element;
+  #detail;
   #last = null;
 
-  constructor(element) {
+  /** @param {HTMLElement} element  for the one line  @param {HTMLElement} detail  for all the figures */
+  constructor(element, detail) {
     this.#element = element;
+    this.#detail = detail;
   }
 
   measured(stats) {
@@ -17,8 +20,10 @@ export class Link {
     const loss = (100 * lost) / Math.max(1, received + lost);
     this.#last = stats;
     const route = ROUTES[stats.route] ?? ROUTES.unknown;
-    this.#element.textContent = `${route} · ${loss.toFixed(1)} % lost · ${Math.round(stats.jitter_ms)} ms jitter`;
-    this.#element.title = `${stats.received} packets received, ${stats.lost} lost, ${stats.concealed} concealed, ${stats.late} late; ${Math.round(stats.buffer_ms)} ms buffered`;
+    const jitter = Object.assign(document.createElement("span"), { textContent: ` · ${Math.round(stats.jitter_ms)} ms jitter` });
+    this.#element.replaceChildren(`${route} · ${loss.toFixed(1)} % lost`, jitter);
+    this.#detail.textContent = `${route}, ${Math.round(stats.jitter_ms)} ms jitter. `;
+    this.#detail.textContent += `${stats.received} packets received, ${stats.lost} lost, ${stats.concealed} concealed, ${stats.late} late; ${Math.round(stats.buffer_ms)} ms buffered.`;
     this.#element.hidden = false;
   }
 
@@ -26,5 +31,6 @@ export class Link {
     this.#last = null;
     this.#element.hidden = true;
     this.#element.textContent = "";
+    this.#detail.textContent = "No call is up.";
   }
 }

@@ -2,10 +2,10 @@
 // assistant does, the microphone's gate, and how the caller wants to talk.
 
 import { Card } from "./card.js";
+import { Details } from "./details.js";
 import { Drawer } from "./drawer.js";
 import { Events } from "./events.js";
 import { Hold } from "./hold.js";
-import { Link } from "./link.js";
 import { Orb } from "./orb.js";
 import { Phone } from "./phone.js";
 import { asProblem, Problem } from "./problems.js";
@@ -13,7 +13,6 @@ import { Readiness } from "./ready.js";
 import { Ring } from "./ring.js";
 import { Settings } from "./settings.js";
 import { Transcript } from "./transcript.js";
-import { Waterfalls } from "./waterfall.js";
 import * as token from "./token.js";
 
 const FULL_TRIES = 5;
@@ -31,10 +30,7 @@ const ring = new Ring($("ring"), () => (phase === "up" ? phone.level(doing === "
 const transcript = new Transcript($("transcript"), $("conversation"), {
   announce, moved: (atEnd) => ($("latest").hidden = atEnd), began: showConversation,
 });
-const link = new Link($("link"));
-const waterfalls = new Waterfalls({
-  section: $("timing"), pictures: $("waterfalls"), detail: $("timing-detail"), rows: $("timing-rows"),
-});
+const details = new Details($("strip"), $("details"));
 const hold = new Hold($("orb"), () => phase === "up" && interruptions() === "push-to-talk", held);
 
 let phase = "loading"; // loading, gone, ready, resumable, waiting, connecting, up, reconnecting
@@ -53,6 +49,9 @@ $("orb").addEventListener("click", () => {
 $("hang-up").addEventListener("click", hangUp);
 $("mute").addEventListener("click", () => attempt(phone.mute(!phone.muted)));
 $("latest").addEventListener("click", () => transcript.toEnd());
+for (const id of ["settings", "details"]) {
+  $(id).addEventListener("close", () => root.hasAttribute("data-hold") && $("orb").focus()); // where the space bar talks
+}
 $("open-settings").addEventListener("click", async () => {
   requestAnimationFrame(showLevel);
   await drawer.show();
@@ -116,8 +115,8 @@ function stopWaiting() {
 
 function held(pressed) {
   phone.hold(interruptions() === "push-to-talk" ? pressed : null);
+  if (phase === "up" || (phase === "reconnecting" && !pressed)) phone.send({ type: "push_to_talk", pressed });
   if (phase !== "up") return;
-  phone.send({ type: "push_to_talk", pressed });
   if (pressed && phone.muted) attempt(phone.mute(false));
   refresh();
 }
@@ -137,11 +136,14 @@ async function attempt(promise) {
 // -- what the call does -----------------------------------------------------------------------------------
 
 phone.addEventListener("phase", (e) => {
-  if (e.detail === "reconnecting") doing = "listening";
   show(e.detail);
   if (e.detail === "up") say("Connected");
   if (e.detail === "reconnecting") say("The connection broke. Reconnecting.");
   if (drawer.open) drawer.refreshDevices();
+});
+phone.addEventListener("failed", ({ detail: { tried, of, problem } }) => {
+  const why = navigator.onLine ? problem.title : "This device is offline";
+  refresh({ hint: `${why} · try ${tried} of ${of - 1}` });
 });
 phone.addEventListener("message", (e) => events.take(e.detail));
 phone.addEventListener("microphone", refresh);
@@ -183,7 +185,8 @@ function idle() {
   hold.release();
   running = {};
   doing = "listening";
-  link.clear();
+  details.ended();
+  transcript.callEnded();
   show(token.recall() ? "resumable" : "ready");
   ready.watch();
 }
@@ -220,6 +223,7 @@ events.on("call_started", (event) => {
   running = event;
   drawer.runsWith(event);
   applyTalking();
+  if (hold.pressed) phone.send({ type: "push_to_talk", pressed: true }); // held while the line was broken
   refresh();
 });
 events.on("state_changed", (event) => {
@@ -231,21 +235,21 @@ events.on("notice", ({ code, message }) => {
   transcript.note(message);
   say(message);
 });
-events.on("speech_paused", (event) => waterfalls.paused(event));
+details.follow(events);
 events.on("transcript", (event) => transcript.heard(event));
 events.on("turn_dropped", (event) => transcript.dropped(event));
 events.on("reply_started", (event) => transcript.replyStarted(event));
 events.on("reply_text", (event) => transcript.replyText(event));
 events.on("reply_spoken", (event) => transcript.replySpoken(event));
 events.on("reply_ended", (event) => transcript.replyEnded(event));
-events.on("turn_metrics", (event) => {
-  $("strip").hidden = false;
-  waterfalls.measured(event);
+events.on("interrupted", (event) => transcript.interrupted(event));
+events.on("false_interruption", (event) => transcript.goesOn(event));
+events.on("tool_called", (event) => {
+  transcript.toolCalled(event);
+  // Functions of the caller's come from programs that call; one that is taken up again by this page must not wait for it.
+  if (!event.local) phone.send({ type: "tool_result", id: event.id, error: "This page has no functions of its own." });
 });
-events.on("media_stats", (event) => {
-  $("strip").hidden = false;
-  link.measured(event);
-});
+events.on("tool_ended", (event) => transcript.toolEnded(event));
 
 // -- what is shown ----------------------------------------------------------------------------------------
 
@@ -267,6 +271,7 @@ function refresh(how) {
   const quiet = phone.muted && doing === "listening" && !hold.pressed;
   const state = phase === "up" ? (quiet ? "muted" : doing) : phase;
   orb.show(state, { hold: pushToTalk, held: hold.pressed, interrupting: interruptions() === "on", hint: how?.hint });
+  root.toggleAttribute("data-hold", pushToTalk && phase === "up");
   $("mute").setAttribute("aria-pressed", String(phone.muted));
   $("mute-icon").setAttribute("href", phone.muted ? "#i-mic-off" : "#i-mic");
   $("mute-label").textContent = phone.muted ? "Unmute" : "Mute";
@@ -280,9 +285,7 @@ function showConversation(begun) {
 
 function forgetCall() {
   transcript.clear();
-  waterfalls.clear();
-  link.clear();
-  $("strip").hidden = true;
+  details.clear();
 }
 
 function showLevel() {

@@ -1,13 +1,15 @@
 // One WebRTC connection: opened once, lost or closed once. A new network needs a new Peer (see call.js).
 
 import * as server from "./server.js";
+import { Pulse } from "./pulse.js";
 import { Problem } from "./problems.js";
 
 const CONNECT_MS = 12_000; // the server gives an offer 10 s
 const MEND_MS = 2_500; // "disconnected" often mends itself; longer than this it seldom does
 
 /**
- * Events: `message` (detail: the object), `sound` (detail: MediaStream), `lost` (after it was open).
+ * Events: `message` (detail: the object), `sound` (detail: MediaStream), and after it was open: `quiet` (nothing comes
+ * any more), `back` (it does again), `lost` (it will not, and is closed).
  */
 export class Peer extends EventTarget {
   session = null;
@@ -19,14 +21,16 @@ export class Peer extends EventTarget {
   #found = []; // candidates that the server has not been told of yet
   #telling = false;
   #mend = 0;
+  #pulse;
   #open = false;
 
   constructor(iceServers) {
     super();
     this.#pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+    this.#pulse = new Pulse(this.#pc, (state) => (state === "dead" ? this.lose() : this.#emit(state)));
     this.#channel = this.#pc.createDataChannel("voxrtc", { ordered: true });
     this.#channel.addEventListener("message", (e) => this.#emit("message", JSON.parse(e.data)));
-    this.#channel.addEventListener("close", () => this.#lost());
+    this.#channel.addEventListener("close", () => this.lose());
     this.#pc.addEventListener("connectionstatechange", () => this.#watch());
     this.#pc.addEventListener("icecandidate", (e) => this.#candidate(e.candidate));
     this.#pc.addEventListener("track", (e) => this.#emit("sound", e.streams[0] ?? new MediaStream([e.track])));
@@ -44,6 +48,7 @@ export class Peer extends EventTarget {
       await this.#pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
       await this.#connected();
       this.#open = true;
+      this.#pulse.start();
       this.#watch(); // it may have been lost between being connected and here
     } catch (error) {
       this.close();
@@ -66,8 +71,14 @@ export class Peer extends EventTarget {
     return this.#open && this.#pc.connectionState === "connected";
   }
 
+  /** Whether nothing has come for a while. */
+  get quiet() {
+    return this.#pulse.quiet;
+  }
+
   close() {
     clearTimeout(this.#mend);
+    this.#pulse.stop();
     this.#open = false;
     this.#abort.abort();
     this.#channel.close();
@@ -97,11 +108,12 @@ export class Peer extends EventTarget {
   #watch() {
     clearTimeout(this.#mend);
     const state = this.#pc.connectionState;
-    if (state === "failed" || state === "closed") this.#lost();
-    else if (state === "disconnected") this.#mend = setTimeout(() => this.#lost(), MEND_MS);
+    if (state === "failed" || state === "closed") this.lose();
+    else if (state === "disconnected") this.#mend = setTimeout(() => this.lose(), MEND_MS);
   }
 
-  #lost() {
+  /** Take it for lost, if it was open. */
+  lose() {
     if (!this.#open) return;
     this.close();
     this.#emit("lost");

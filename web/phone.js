@@ -8,7 +8,7 @@ import { Wake } from "./wake.js";
 import * as token from "./token.js";
 
 /**
- * Events: `phase`, `message` and `ended` as of Call, `problem` (detail: a Problem that does not end the call),
+ * Events: `phase`, `failed`, `message` and `ended` as of Call, `problem` (detail: a Problem that does not end the call),
  * `microphone` (its state has changed).
  */
 export class Phone extends EventTarget {
@@ -144,6 +144,7 @@ export class Phone extends EventTarget {
 
   #listen(call) {
     call.addEventListener("phase", (e) => this.#emit("phase", e.detail));
+    call.addEventListener("failed", (e) => this.#emit("failed", e.detail));
     call.addEventListener("message", (e) => this.#emit("message", e.detail));
     call.addEventListener("token", (e) => token.keep(e.detail));
     call.addEventListener("sound", (e) => this.#hear(e.detail));

@@ -2,9 +2,11 @@
 
 import { Problem } from "./problems.js";
 
+const LIMIT_MS = 15_000; // the server answers an offer within 10 s, or refuses it
+
 /** What the server says of itself: `{status: "ready", ...}`, `{status: "loading", what, fraction}`; throws Problem("gone"). */
 export async function readiness(signal) {
-  const response = await ask("ready", { signal });
+  const response = await ask("ready", { signal, limit: 5_000 });
   const body = await json(response);
   if (response.ok) return body;
   if (response.status === 503) return { status: "loading", what: body.what ?? "", fraction: body.fraction ?? null };
@@ -42,12 +44,13 @@ function send(method, url, body, options = {}) {
   return ask(url, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), ...options });
 }
 
-async function ask(url, options) {
+async function ask(url, { signal, limit = LIMIT_MS, ...options }) {
+  const late = AbortSignal.timeout(limit);
   try {
-    return await fetch(url, { cache: "no-store", ...options });
+    return await fetch(url, { cache: "no-store", signal: signal ? AbortSignal.any([signal, late]) : late, ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem("gone", { cause: error });
+    throw new Problem("gone", { detail: late.aborted ? "It gave no answer." : "", cause: error });
   }
 }
 

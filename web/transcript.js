@@ -1,6 +1,9 @@
 // The conversation as it is said. What may still change is grey; what was not heard of a reply is struck out.
 
+import { ToolLine } from "./tool.js";
+
 const MOST = 400; // entries on the page; older ones leave at the top
+const MARKS = { interrupted: "You interrupted", failed: "The answer broke off" };
 const CLOSES = /[\s。！？、，…「『（]$/u; // nothing, or East Asian punctuation, before the next clause: no space is needed
 
 export class Transcript {
@@ -10,6 +13,8 @@ export class Transcript {
   #began;
   #entries = new Map(); // "turn 3", "reply 2" -> entry
   #typed = []; // what was typed and has not come back yet
+  #goesOn = null; // the entry of a turn that the caller took up again: its words stay until the next has more
+  #tools = new Map(); // id -> ToolLine
   #pinned = true;
 
   /** @param {HTMLOListElement} list  @param {HTMLElement} scroller  what the list scrolls in
@@ -30,7 +35,9 @@ export class Transcript {
   /** Turns and replies are counted from the start again. */
   newSession() {
     this.#entries.clear();
+    this.#tools.clear();
     this.#typed.length = 0;
+    this.#goesOn = null;
   }
 
   clear() {
@@ -61,7 +68,7 @@ export class Transcript {
   /** `transcript`: partials may only grow; the final stands. */
   heard({ turn, text, final, language }) {
     const key = `turn ${turn}`;
-    const entry = this.#entries.get(key) ?? this.#adopt(text, final) ?? this.#turn(turn);
+    const entry = this.#entries.get(key) ?? this.#adopt(text, final) ?? this.#takeUp() ?? this.#turn(turn);
     this.#entries.set(key, entry);
     if (final || text.length >= entry.said.textContent.length) entry.said.textContent = text;
     if (language && language !== "auto") entry.said.lang = language;
@@ -71,10 +78,12 @@ export class Transcript {
     this.#follow();
   }
 
-  /** `turn_dropped`: it was no speech after all. */
-  dropped({ turn }) {
-    this.#entries.get(`turn ${turn}`)?.item.remove();
+  /** `turn_dropped`: it was no speech after all, or the caller went on and the next turn begins with its words. */
+  dropped({ turn, reason }) {
+    const entry = this.#entries.get(`turn ${turn}`);
     this.#entries.delete(`turn ${turn}`);
+    if (entry && reason === "continued") this.#goesOn = entry;
+    else (entry ?? this.#takeUp())?.item.remove();
   }
 
   /** `reply_started` */
@@ -94,6 +103,40 @@ export class Transcript {
     this.#split(entry);
   }
 
+  /** `interrupted`: how much of it was heard comes with its end. */
+  interrupted({ reply }) {
+    const entry = this.#entries.get(`reply ${reply}`);
+    if (entry) entry.mark.textContent = MARKS.interrupted;
+    this.#follow();
+  }
+
+  /** `false_interruption`: it goes on where it was heard last, as if nothing had been. */
+  goesOn({ reply }) {
+    const entry = this.#entries.get(`reply ${reply}`);
+    if (!entry) return;
+    entry.mark.textContent = "";
+    entry.over = false;
+    this.#split(entry);
+  }
+
+  /** `tool_called` */
+  toolCalled(call) {
+    const line = new ToolLine(call);
+    this.#tools.set(call.id, line);
+    this.#append(line.item, this.#unfinished()?.item); // it is for what the reply will say next
+  }
+
+  /** `tool_ended` */
+  toolEnded({ id, ended, took_ms }) {
+    this.#tools.get(id)?.end(ended, took_ms);
+    this.#follow();
+  }
+
+  /** The call is over: nothing is under way any more. */
+  callEnded() {
+    for (const line of this.#tools.values()) if (line.running) line.end("cancelled");
+  }
+
   /** `reply_spoken`: heard up to a character. The clause that is being said counts as said to the eye. */
   replySpoken({ reply, clause, heard }) {
     const entry = this.#entries.get(`reply ${reply}`);
@@ -107,23 +150,22 @@ export class Transcript {
   replyEnded({ reply, ended, text }) {
     const entry = this.#entries.get(`reply ${reply}`);
     if (!entry) return;
+    entry.over = true;
+    entry.mark.textContent = MARKS[ended] ?? "";
     if (!text && (ended === "cancelled" || !entry.text)) entry.item.remove();
     else if (ended === "finished") this.#settle(entry, text || entry.text, "");
-    else this.#settle(entry, text, entry.text.slice(heardLength(entry.text, text)), ended);
+    else this.#settle(entry, text, entry.text.slice(heardLength(entry.text, text)));
     if (text) this.#announce(`Assistant: ${text}${ended === "interrupted" ? " (interrupted)" : ""}`);
     this.#follow();
   }
 
-  #settle(entry, heard, rest, ended) {
-    entry.item.classList.remove("ahead-too");
+  #settle(entry, heard, rest) {
     entry.said.replaceChildren(element("span", "heard", heard));
     if (rest) {
       const cut = element("s", "unheard");
       cut.append(element("span", "hidden", "Not heard: "), rest);
       entry.said.append(" ", cut);
     }
-    if (ended === "interrupted") entry.item.append(element("p", "mark", "You interrupted"));
-    if (ended === "failed") entry.item.append(element("p", "mark", "The answer broke off"));
   }
 
   #split(entry) {
@@ -137,6 +179,18 @@ export class Transcript {
   #adopt(text, final) {
     const found = final ? this.#typed.findIndex((t) => t.text.trim() === text.trim()) : -1;
     return found < 0 ? null : this.#typed.splice(found, 1)[0].entry;
+  }
+
+  #takeUp() {
+    const entry = this.#goesOn;
+    this.#goesOn = null;
+    return entry;
+  }
+
+  /** The reply at the end of the list, if more of it may come. */
+  #unfinished() {
+    const last = this.#list.lastElementChild;
+    return [...this.#entries.values()].find((entry) => entry.over === false && entry.item === last);
   }
 
   #turn(turn) {
@@ -153,9 +207,10 @@ export class Transcript {
     const item = element("li", "reply");
     const said = element("p", "said");
     const emotion = element("span", "emotion");
+    const mark = element("p", "mark");
     said.dir = "auto";
-    item.append(element("span", "hidden", "Assistant: "), emotion, said);
-    const entry = { item, said, emotion, text: "", clauses: [], shown: 0, turn: null };
+    item.append(element("span", "hidden", "Assistant: "), emotion, said, mark);
+    const entry = { item, said, emotion, mark, text: "", clauses: [], shown: 0, turn: null, over: false };
     this.#entries.set(`reply ${reply}`, entry);
     this.#append(item);
     return entry;

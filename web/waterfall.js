@@ -4,6 +4,14 @@ const SVG = "http://www.w3.org/2000/svg";
 const KEEP = 5;
 const WIDTH = 84;
 const HEIGHT = 20;
+const ROWS = [
+  ["End of turn", (m) => Math.round(m.endpoint_ms)],
+  ["Transcript", (m) => Math.round(m.asr_ms)],
+  ["First token", (m) => Math.round(m.first_token_ms)],
+  ["First audio", (m) => Math.round(m.first_audio_ms)],
+  ["Voice to voice", (m) => Math.round(m.voice_to_voice_ms)],
+  ["Begun in your pause", (m) => (m.speculated ? "yes" : "no")],
+];
 const LEAST_MS = 600; // the scale is never finer than this, so that quick answers look quick
 
 /**
@@ -27,13 +35,15 @@ export function stages(metrics, noticed) {
 
 export class Waterfalls {
   #parts;
+  #chosen;
   #answers = [];
   #noticed = 0;
   #count = 0;
 
-  /** @param parts  elements: section, pictures, detail, rows */
-  constructor(parts) {
+  /** @param parts  elements: pictures, section, legend, table  @param {() => void} chosen  a picture was pressed */
+  constructor(parts, chosen) {
     this.#parts = parts;
+    this.#chosen = chosen;
   }
 
   /** `speech_paused`: `at` is when it was decided, `end` when the voice stopped, both in samples at 16 kHz. */
@@ -43,8 +53,7 @@ export class Waterfalls {
 
   /** `turn_metrics` */
   measured(metrics) {
-    const { speculated } = metrics;
-    this.#answers.push({ ...stages(metrics, this.#noticed), number: ++this.#count, speculated });
+    this.#answers.push({ ...stages(metrics, this.#noticed), metrics, number: ++this.#count });
     this.#answers.splice(0, this.#answers.length - KEEP);
     this.#show();
   }
@@ -56,26 +65,23 @@ export class Waterfalls {
   }
 
   #show() {
-    const { section, pictures, rows } = this.#parts;
+    const { pictures, section, legend, table } = this.#parts;
     const scale = Math.max(LEAST_MS, ...this.#answers.map((a) => a.total));
     section.hidden = !this.#answers.length;
     pictures.replaceChildren(...this.#answers.map((answer) => this.#picture(answer, scale)));
-    rows.replaceChildren(...this.#answers.map(row));
-    if (this.#answers.length) this.#explain(this.#answers.at(-1));
+    table.replaceChildren(heads(this.#answers), ...ROWS.map((row) => figures(row, this.#answers)));
+    legend.textContent = this.#answers.length ? sentence(this.#answers.at(-1)) : "";
   }
 
   #picture(answer, scale) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "waterfall";
+    button.title = sentence(answer);
     button.setAttribute("aria-label", sentence(answer));
     button.append(draw(answer, scale), Object.assign(document.createElement("span"), { textContent: ms(answer.total) }));
-    for (const type of ["click", "pointerenter", "focus"]) button.addEventListener(type, () => this.#explain(answer));
+    button.addEventListener("click", this.#chosen);
     return button;
-  }
-
-  #explain(answer) {
-    this.#parts.detail.textContent = sentence(answer);
   }
 }
 
@@ -101,15 +107,28 @@ const ms = (time) => `${Math.round(time)} ms`;
 const length = ([from, to]) => Math.max(0, Math.round(to - from));
 
 function sentence(answer) {
-  const { number, waited, heard, thought, voiced, total, speculated } = answer;
+  const { number, waited, heard, thought, voiced, total, metrics } = answer;
   const parts = `Waited ${length(waited)}, heard ${length(heard)}, thought ${length(thought)}, voiced ${length(voiced)} ms`;
-  return `Answer ${number}: first sound after ${ms(total)}. ${parts}${speculated ? ", begun in your pause" : ""}.`;
+  return `Answer ${number}: first sound after ${ms(total)}. ${parts}${metrics.speculated ? ", begun in your pause" : ""}.`;
 }
 
-function row({ number, waited, heard, thought, voiced, total }) {
-  const line = document.createElement("tr");
-  const head = Object.assign(document.createElement("th"), { scope: "row", textContent: number });
-  const cells = [length(waited), length(heard), length(thought), length(voiced), Math.round(total)];
-  line.append(head, ...cells.map((value) => Object.assign(document.createElement("td"), { textContent: value })));
-  return line;
+/** One column an answer, the newest last. */
+function heads(answers) {
+  const head = document.createElement("thead");
+  const row = document.createElement("tr");
+  row.append(cell("th", "Answer", "col"), ...answers.map(({ number }) => cell("th", number, "col")));
+  head.append(row);
+  return head;
+}
+
+function figures([name, read], answers) {
+  const row = document.createElement("tr");
+  row.append(cell("th", name, "row"), ...answers.map(({ metrics }) => cell("td", read(metrics))));
+  return row;
+}
+
+function cell(name, text, scope) {
+  const made = Object.assign(document.createElement(name), { textContent: text });
+  if (scope) made.scope = scope;
+  return made;
 }

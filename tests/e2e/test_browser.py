@@ -9,25 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright
 
+from tests.chromium import AUTOPLAY, CHROMIUM, FLAGS, MICROPHONE
 from tests.e2e.running import Server
 from tests.e2e.speech import error_rate, script, transcribe
 
 pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(180)]
-
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--allow-loopback-in-peer-connection",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-]
 
 SPY = """
 const make = RTCPeerConnection.prototype.createDataChannel;
@@ -68,8 +54,8 @@ async def opened(url: str, microphone: Path) -> AsyncIterator[Page]:
     """The page at ``url`` in a browser whose microphone plays the file once."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=[*FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"],
+            executable_path=CHROMIUM,
+            args=[*FLAGS, *MICROPHONE, AUTOPLAY, f"--use-file-for-fake-audio-capture={microphone}%noloop"],
             ignore_default_args=["--mute-audio"],
         )
         try:

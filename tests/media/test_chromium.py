@@ -10,19 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.chromium import AUTOPLAY, CHROMIUM, FLAGS, MICROPHONE
 from voxrtc.audio import SPOKEN_RATE, Mark, Samples, level_dbfs
 from voxrtc.config import Settings
 from voxrtc.media.peer import Peer
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-ARGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-]
 CALL = """async ([policy, camera, gather]) => {
   const pc = window.pc = new RTCPeerConnection({bundlePolicy: policy});
   const stream = await navigator.mediaDevices.getUserMedia({audio: true, video: camera !== "none"});
@@ -46,12 +40,11 @@ TONE: Samples = (0.3 * np.sin(2 * np.pi * 440 * np.arange(2 * SPOKEN_RATE) / SPO
 @pytest.fixture
 async def page(tmp_path: Path) -> AsyncIterator[Any]:
     playwright = pytest.importorskip("playwright.async_api")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
+    if shutil.which(CHROMIUM) is None:
         pytest.skip("Chromium is not installed")
     (tmp_path / "call.html").write_text("<!doctype html><title>call</title>")
     async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=chromium, args=ARGS)
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *MICROPHONE, AUTOPLAY])
         page = await browser.new_page()
         await page.goto((tmp_path / "call.html").as_uri())
         yield page

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
-sys.path.insert(0, str(Path(__file__).parent))  # for fake_server
+from tests.chromium import CHROMIUM, FLAGS, MICROPHONE
+from tests.web.fake_server import FakeServer, serving
 
-from fake_server import FakeServer, serving
+RESOLVER = "--host-resolver-rules=MAP voxrtc.test 127.0.0.1"
+"""A name that is not this machine's own, for the page without HTTPS."""
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--allow-loopback-in-peer-connection",
-    "--host-resolver-rules=MAP voxrtc.test 127.0.0.1",
-]
-MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 WATCH = """
 window.violations = [];
 document.addEventListener('securitypolicyviolation',
@@ -104,7 +91,9 @@ Opener = Callable[..., Any]
 
 async def _launch(*flags: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=[*FLAGS, *flags])
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, headless=True, args=[*FLAGS, RESOLVER, *flags]
+        )
         yield browser
         await browser.close()
 

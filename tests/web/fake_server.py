@@ -117,6 +117,15 @@ class FakeServer:
         """The newest line dies, as when the network takes it."""
         await self.line.peer.close()
 
+    def mute(self, silent: bool = True) -> None:
+        """Nothing goes out on the newest line any more, not even a goodbye, as when the process hangs or is killed."""
+        for transport in {one.receiver.transport.transport for one in self.line.peer.getTransceivers()}:
+            for protocol in transport._connection._protocols:  # aioice's sockets
+                if silent:
+                    protocol.transport.sendto = lambda *_: None
+                else:
+                    del protocol.transport.sendto
+
     async def _notify(self) -> None:
         async with self._news:
             self._news.notify_all()

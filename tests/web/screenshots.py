@@ -1,4 +1,4 @@
-"""Make the pictures of the page for the README: ``python tests/web/screenshots.py`` writes docs/img/page-*.png.
+"""Make the pictures of the page for the README: ``python -m tests.web.screenshots`` writes docs/img/page-*.png.
 
 The conversation in them is scripted (see fake_server.py).
 """
@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from conftest import CHROMIUM, FLAGS, MICROPHONE, Seen, opened
-from fake_server import FakeServer, serving
 from playwright.async_api import Browser, async_playwright
-from script import clause, ended, metrics, spoken, started, state, stats, transcript, whole
+
+from tests.chromium import CHROMIUM, FLAGS, MICROPHONE
+from tests.web.conftest import Seen, opened
+from tests.web.fake_server import FakeServer, serving
+from tests.web.script import clause, ended, metrics, spoken, started, state, stats, transcript, whole
 
 IMAGES = Path(__file__).parents[2] / "docs" / "img"
 LOUD = """() => new Promise((done) => {

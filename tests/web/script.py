@@ -31,6 +31,22 @@ def ended(reply: int, how: str, text: str) -> Event:
     return {"type": "reply_ended", "reply": reply, "ended": how, "text": text}
 
 
+def interrupted(reply: int) -> Event:
+    return {"type": "interrupted", "reply": reply, "decision_ms": 160.0}
+
+
+def false_interruption(reply: int) -> Event:
+    return {"type": "false_interruption", "reply": reply, "reason": "backchannel", "silent_ms": 420.0}
+
+
+def tool_called(id: str, name: str, *, local: bool = True, **arguments: Any) -> Event:
+    return {"type": "tool_called", "id": id, "name": name, "arguments": arguments, "local": local}
+
+
+def tool_ended(id: str, name: str, how: str = "finished", took_ms: float = 412.0) -> Event:
+    return {"type": "tool_ended", "id": id, "name": name, "ended": how, "took_ms": took_ms}
+
+
 def whole(reply: int, *clauses: str) -> list[Event]:
     """A reply from beginning to end."""
     pieces = [clause(reply, n, text) for n, text in enumerate(clauses)]

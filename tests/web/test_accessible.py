@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from script import clause, ended, metrics, spoken, started, state, stats, transcript, whole
+
+from tests.web.script import (
+    clause,
+    ended,
+    metrics,
+    spoken,
+    started,
+    state,
+    stats,
+    tool_called,
+    tool_ended,
+    transcript,
+    whole,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -51,12 +64,13 @@ async def busy(seen) -> None:
     seen.server.say(
         started(2), clause(2, 0, "Fine!", "cheerful"), clause(2, 1, "And so on."), ended(2, "interrupted", "Fine!")
     )
-    seen.server.say(transcript(3, "And who"), transcript(4, "lived", False))
+    seen.server.say(transcript(3, "And who"), tool_called("a", "look_up", place="the rock"), tool_called("b", "ask"))
+    seen.server.say(tool_ended("a", "look_up"), transcript(4, "lived", False))
     seen.server.say(started(5), clause(5, 0, "Many did,"), clause(5, 1, "for years."), spoken(5, 0, 0))
     seen.server.say(*[metrics(n) for n in range(1, 6)], stats(1000, 3), state("speaking"))
     await seen.state("speaking")
     await seen.sees("#link", "Direct")
-    await seen.page.click("summary")
+    await seen.page.click(".tool summary")
 
 
 async def settled(seen) -> None:
@@ -76,9 +90,10 @@ async def test_contrast(look, scheme: str) -> None:
         await busy(seen)
         await settled(seen)
         assert await seen.page.evaluate(CONTRAST) == []
-        await seen.page.click("#open-settings")
-        assert await seen.page.evaluate(CONTRAST) == []
-        await seen.page.keyboard.press("Escape")
+        for drawer in ("#open-settings", "#open-details"):
+            await seen.page.click(drawer)
+            assert await seen.page.evaluate(CONTRAST) == []
+            await seen.page.keyboard.press("Escape")
         seen.server.ended("error", "Something broke.")
         await seen.page.wait_for_selector("#problem h2")
         await settled(seen)
@@ -97,6 +112,9 @@ async def test_axe_finds_nothing(look, scheme: str) -> None:
         found.append(("busy", await axe.run(seen.page)))
         await seen.page.click("#open-settings")
         found.append(("settings", await axe.run(seen.page)))
+        await seen.page.keyboard.press("Escape")
+        await seen.page.click("#open-details")
+        found.append(("details", await axe.run(seen.page)))
         for where, results in found:
             faults = [(v["id"], [n["html"] for n in v["nodes"]]) for v in results.response["violations"]]
             assert faults == [], where
@@ -117,11 +135,32 @@ async def test_a_narrow_phone(look) -> None:
         }"""
         for part in ("#orb", "#mute", "#hang-up", "#composer"):
             assert await seen.page.evaluate(inside, part), part
+        await seen.page.tap("#open-details")
+        assert await seen.page.evaluate("details.scrollWidth <= details.clientWidth")
+        assert await seen.page.evaluate(SMALL) == []
+        await seen.page.tap("#details button[value=close]")
         await seen.page.tap("#open-settings")
         await seen.page.check("input[value=large]")
         assert await seen.page.evaluate(fits)
         assert await seen.page.evaluate(SMALL) == []
         assert await seen.page.evaluate("settings.scrollWidth <= settings.clientWidth")
+
+
+async def test_the_conversation_has_the_room_on_a_phone(look) -> None:
+    async with look(viewport={"width": 375, "height": 667}, has_touch=True, is_mobile=True) as seen:
+        await seen.state("ready")
+        await busy(seen)
+        assert await seen.page.evaluate("conversation.clientHeight >= 0.55 * innerHeight")
+        seen.server.ended("error", "Something broke.")
+        await seen.page.wait_for_selector("#problem h2")
+        await settled(seen)
+        overlaps = """() => {
+          const parts = ['.top', '#problem', '.talk', '.stage', '#composer', '#strip'];
+          const boxes = parts.map((s) => document.querySelector(s).getBoundingClientRect());
+          return boxes.slice(1).filter((r, i) => r.top < boxes[i].bottom - 1).length;
+        }"""
+        assert await seen.page.evaluate(overlaps) == 0
+        assert await seen.page.evaluate("conversation.clientHeight >= 0.25 * innerHeight")
 
 
 async def test_a_phone_on_its_side(look) -> None:

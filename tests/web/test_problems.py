@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import opened
-from fake_server import READY, refusal
+
+from tests.web.conftest import opened
+from tests.web.fake_server import READY, refusal
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
-from fake_server import refusal
-from script import state, transcript, whole
+
+from tests.web.fake_server import refusal
+from tests.web.script import state, transcript, whole
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -27,6 +30,74 @@ async def test_a_lost_peer_is_replaced_with_the_token(seen) -> None:
     assert await seen.page.evaluate("tracks.length") == 1  # the microphone stayed open
     await seen.server.until(lambda: seen.server.line.frames > 20)
     await seen.holds("!sound.paused && sound.srcObject.active")
+
+
+async def test_a_line_that_falls_silent_is_shown_and_replaced(look) -> None:
+    """The server's process was killed: nobody says goodbye, and the browser itself would need 7 s to doubt the line."""
+    async with look(expected=REFUSED) as seen:
+        await seen.state("ready")
+        await seen.call()
+        await seen.server.until(lambda: seen.server.line.frames > 50)
+        await seen.page.route("**/*", lambda route: route.abort())
+        seen.server.mute()
+        since = time.monotonic()
+        await seen.state("reconnecting")
+        assert time.monotonic() - since < 5  # 1.5 to 2 s on a machine with nothing else to do
+        await seen.sees("#hint", "The server cannot be reached · try 1 of 6")
+        await seen.page.unroute("**/*")  # there it is again
+        await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
+        await seen.state("listening")
+        assert seen.server.offers[1]["resume"] == "token-s1"
+
+
+async def test_a_silent_line_to_a_server_that_is_well_is_replaced(seen) -> None:
+    await seen.call()
+    await seen.server.until(lambda: seen.server.line.frames > 50)
+    seen.server.mute()
+    await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
+    await seen.state("listening")
+    assert seen.server.offers[1]["resume"] == "token-s1"
+
+
+async def test_a_line_that_was_silent_for_a_moment_is_kept(look) -> None:
+    async with look(expected=REFUSED) as seen:
+        await seen.state("ready")
+        await seen.call()
+        seen.server.say(state("speaking"))
+        await seen.state("speaking")
+        await seen.server.until(lambda: seen.server.line.frames > 50)
+        await seen.page.route("**/ready", lambda route: None)  # the network, or the server, takes its time for all
+        seen.server.mute()
+        await seen.state("reconnecting")
+        seen.server.mute(False)
+        await seen.state("speaking")  # as it was before
+        assert len(seen.server.offers) == 1
+        assert await seen.text("#status") == "Connected"
+
+
+async def test_a_device_without_a_network_is_told_so(look) -> None:
+    async with look(expected=REFUSED) as seen:
+        await seen.state("ready")
+        await seen.call()
+        await seen.page.context.set_offline(True)
+        await seen.server.cut()
+        await seen.sees("#hint", "This device is offline · try 1 of 6")
+        await seen.page.context.set_offline(False)
+        await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
+
+
+async def test_the_button_that_is_held_while_the_line_breaks(seen) -> None:
+    seen.server.interruptions = "push-to-talk"
+    await seen.call()
+    await seen.holds("document.documentElement.hasAttribute('data-hold')")
+    await seen.page.evaluate("document.activeElement.blur()")
+    await seen.page.keyboard.down("Space")
+    await seen.server.until(lambda: len(seen.server.said) == 1)
+    await seen.server.cut()
+    await seen.server.until(lambda: len(seen.server.said) == 2)
+    await seen.page.keyboard.up("Space")
+    await seen.server.until(lambda: len(seen.server.said) == 3)
+    assert [m["pressed"] for m in seen.server.said] == [True, True, False]
 
 
 async def test_tries_go_on_until_one_succeeds(look) -> None:

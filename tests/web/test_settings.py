@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from script import state
+
+from tests.web.script import state, transcript
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -63,6 +64,8 @@ async def test_another_microphone_during_a_call(seen) -> None:
     assert await seen.page.evaluate("tracks[1].readyState") == "live"
     assert await seen.page.evaluate("peers[0].getSenders()[0].track === tracks[1]")
     assert len(seen.server.offers) == 1  # no new offer for it
+    wish = await seen.page.evaluate("window.wish.audio")
+    assert all(wish[name] for name in ("echoCancellation", "noiseSuppression", "autoGainControl"))
     await seen.holds("Number(document.getElementById('mic-level').value) > 0.2")
 
 
@@ -118,6 +121,77 @@ async def test_push_to_talk_with_the_space_bar(seen) -> None:
     await seen.page.keyboard.type("a b")  # a space is a space in a text
     assert await seen.page.input_value("#text") == "a b"
     assert len(seen.server.said) == 2
+
+
+async def test_the_space_bar_talks_after_a_look_at_the_settings(seen) -> None:
+    await seen.call()
+    await seen.page.focus("#open-settings")
+    await seen.page.keyboard.press("Enter")
+    await seen.page.wait_for_selector("#settings[open]")
+    await seen.page.check("input[value=push-to-talk]")
+    await close_drawer(seen)
+    await seen.holds("document.activeElement.id === 'orb'")
+    await seen.page.keyboard.press("Space")
+    await seen.server.until(lambda: len(seen.server.said) == 3)
+    assert [m.get("pressed") for m in seen.server.said] == [None, True, False]
+
+
+async def test_the_space_bar_talks_after_a_click_but_not_where_the_keyboard_went(seen) -> None:
+    seen.server.interruptions = "push-to-talk"
+    await seen.call()
+    await seen.holds("document.documentElement.hasAttribute('data-hold')")
+    await seen.page.click("#mute")
+    await seen.state("muted")
+    await seen.page.keyboard.press("Space")  # talks, and with that unmutes
+    await seen.server.until(lambda: len(seen.server.said) == 2)
+    assert await seen.page.get_attribute("#mute", "aria-pressed") == "false"
+    await seen.page.keyboard.press("Tab")
+    await seen.page.keyboard.press("Shift+Tab")
+    assert await seen.page.evaluate("document.activeElement.id") == "mute"
+    await seen.page.keyboard.press("Space")
+    await seen.holds("mute.getAttribute('aria-pressed') === 'true'")
+    assert len(seen.server.said) == 2
+
+
+async def test_push_to_talk_with_a_finger_that_slips(look) -> None:
+    async with look(viewport={"width": 375, "height": 667}, has_touch=True, is_mobile=True) as seen:
+        await seen.state("ready")
+        await seen.page.tap("#open-settings")
+        await seen.page.tap("input[value=push-to-talk]")
+        await seen.page.tap("#settings button[value=close]")
+        await seen.call()
+        seen.server.say(transcript(1, "So the button is in the bar."))
+        await seen.sees(".turn", "in the bar")
+        await seen.holds("hint.textContent === 'Hold the button and speak'")
+        before = len(seen.server.said)
+        await seen.page.evaluate("Promise.all(document.getAnimations().map((a) => a.finished))")
+        box = await seen.page.locator("#orb").bounding_box()
+        assert min(box["width"], box["height"]) >= 72
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        finger = await seen.page.context.new_cdp_session(seen.page)
+        await finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+        await seen.server.until(lambda: len(seen.server.said) == before + 1)
+        for step in range(1, 7):
+            moved = [{"x": x, "y": y - 12 * step}]
+            await finger.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": moved})
+        assert await seen.page.get_attribute("#orb", "aria-label") == "Release to send"
+        await finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        await seen.server.until(lambda: len(seen.server.said) == before + 2)
+        assert [m["pressed"] for m in seen.server.said[before:]] == [True, False]
+
+
+async def test_no_interruptions_but_a_press_still_stops(seen) -> None:
+    await seen.call()
+    await open_drawer(seen)
+    await seen.page.check("input[value=off]")
+    await close_drawer(seen)
+    seen.server.say(state("speaking"))
+    await seen.state("speaking")
+    assert await seen.text("#hint") == "Tap to stop it"
+    assert await seen.page.evaluate("tracks[0].enabled")  # the server decides whom it hears
+    await seen.page.click("#orb")
+    await seen.server.until(lambda: len(seen.server.said) == 2)
+    assert seen.server.said == [{"type": "config", "interruptions": "off"}, {"type": "interrupt"}]
 
 
 async def test_push_to_talk_without_holding(seen) -> None:

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from script import clause, ended, metrics, spoken, started, transcript, whole
+
+from tests.web.script import (
+    clause,
+    ended,
+    false_interruption,
+    interrupted,
+    spoken,
+    started,
+    tool_called,
+    tool_ended,
+    transcript,
+    whole,
+)
+from voxrtc import commands
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -64,6 +79,114 @@ async def test_an_interrupted_reply_is_cut_where_it_was_cut(seen) -> None:
     assert line == "line-through"
     await seen.sees(".reply .mark", "You interrupted")
     assert await seen.text("#announcer") == "Assistant: It was built (interrupted)"
+
+
+async def test_an_interruption_is_shown_before_its_cut_is_known(seen) -> None:
+    await seen.call()
+    seen.server.say(started(1), clause(1, 0, "It was built in 1890"), spoken(1, 0, 0), interrupted(1))
+    await seen.sees(".reply .mark", "You interrupted")
+    seen.server.say(ended(1, "interrupted", "It was"))
+    await seen.sees(".reply s", "built in 1890")
+    assert await seen.page.locator(".reply .mark").count() == 1
+
+
+@pytest.mark.parametrize("already_cut", [False, True])
+async def test_a_false_interruption_leaves_no_trace(seen, already_cut: bool) -> None:
+    await seen.call()
+    seen.server.say(started(1), clause(1, 0, "It was built"), clause(1, 1, "in 1890."), spoken(1, 0, 0), interrupted(1))
+    if already_cut:
+        seen.server.say(ended(1, "interrupted", "It was"))
+    await seen.sees(".reply .mark", "You interrupted")
+    seen.server.say(false_interruption(1))
+    await seen.page.locator(".reply .mark").wait_for(state="hidden")
+    assert await seen.page.locator(".reply s").count() == 0
+    assert await seen.text(".reply .said") == "It was built in 1890."
+    seen.server.say(spoken(1, 1, 12), ended(1, "finished", "It was built in 1890."))
+    await seen.sees(".reply .heard", "It was built in 1890.")
+    assert await seen.page.locator(".reply .mark").is_hidden()
+    assert await seen.page.locator(".reply").count() == 1
+
+
+async def test_words_stay_when_the_caller_goes_on_before_the_answer(seen) -> None:
+    await seen.call()
+    watch = """() => {
+      window.lengths = [];
+      const note = () => lengths.push(document.querySelector('#transcript .said')?.textContent.length ?? 0);
+      new MutationObserver(note).observe(transcript, { childList: true, characterData: true, subtree: true });
+    }"""
+    await seen.page.evaluate(watch)
+    seen.server.say(
+        transcript(1, "I was wondering", False),
+        {"type": "turn_ended", "turn": 1, "start": 0, "end": 16_000},
+        {"type": "turn_dropped", "turn": 1, "reason": "continued"},
+        transcript(2, "I was", False),
+        transcript(2, "I was wondering whether", False),
+        transcript(2, "I was wondering whether it rains."),
+    )
+    await seen.sees("#transcript .turn:not(.partial)", "I was wondering whether it rains.")
+    assert await seen.page.locator("#transcript li").count() == 1
+    lengths = await seen.page.evaluate("window.lengths")
+    assert len(lengths) >= 2
+    assert lengths == sorted(lengths)
+
+
+async def test_noise_after_words_that_went_on_takes_them_away(seen) -> None:
+    await seen.call()
+    seen.server.say(
+        transcript(1, "hm", False),
+        {"type": "turn_dropped", "turn": 1, "reason": "continued"},
+        {"type": "turn_dropped", "turn": 2, "reason": "no words"},
+        transcript(3, "words"),
+    )
+    await seen.sees("#transcript .turn", "words")
+    assert await seen.page.locator("#transcript li").count() == 1
+
+
+async def test_a_function_is_a_small_line(seen) -> None:
+    await seen.call()
+    seen.server.say(transcript(1, "Is it cold?"), started(1), clause(1, 0, "Let me look."))
+    seen.server.say(tool_called("a", "get_weather", place="Oslo", day="<b>today</b>"))
+    await seen.sees(".tool.running", "Using get_weather …")
+    order = "[...transcript.children].map((li) => li.classList[0])"
+    assert await seen.page.evaluate(order) == ["turn", "tool", "reply"]  # before the words that come of it
+    seen.server.say(tool_ended("a", "get_weather"), clause(1, 1, "Four degrees."))
+    await seen.sees(".tool:not(.running)", "Using get_weather … done in 0.4 s")
+    assert await seen.page.is_hidden(".tool pre")
+    await seen.page.click(".tool summary")
+    assert json.loads(await seen.page.inner_text(".tool pre")) == {"place": "Oslo", "day": "<b>today</b>"}
+    assert seen.server.said == []  # the server runs it itself
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("failed", "failed after 2.0 s"),
+        ("timed out", "no answer in 2.0 s"),
+        ("cancelled", "broken off after 2.0 s"),
+        ("overtaken", "overtaken after 2.0 s"),
+    ],
+)
+async def test_a_function_without_result(seen, how: str, told: str) -> None:
+    await seen.call()
+    seen.server.say(tool_called("a", "roll_dice"), tool_ended("a", "roll_dice", how, 2000.0))
+    await seen.sees(".tool.failed", f"Using roll_dice … {told}")
+    assert await seen.page.locator(".tool summary").count() == 0  # it was given nothing to look at
+
+
+async def test_a_function_that_the_call_did_not_live_to_see(seen) -> None:
+    await seen.call()
+    seen.server.say(tool_called("a", "roll_dice"))
+    await seen.sees(".tool.running", "roll_dice")
+    await seen.page.click("#hang-up")
+    await seen.sees(".tool.failed", "Using roll_dice … broken off")
+
+
+async def test_a_function_of_another_program_is_declined(seen) -> None:
+    await seen.call()
+    seen.server.say(tool_called("a", "open_door", local=False))
+    await seen.server.until(lambda: seen.server.said)
+    assert seen.server.said == [{"type": "tool_result", "id": "a", "error": "This page has no functions of its own."}]
+    assert commands.parse(seen.server.said[0])
 
 
 async def test_a_reply_of_which_nothing_was_heard(seen) -> None:
@@ -144,43 +267,3 @@ async def test_where_a_reply_was_cut(seen, full: str, heard: str, length: int) -
         await seen.page.evaluate("async ([f, h]) => (await import('/transcript.js')).heardLength(f, h)", [full, heard])
         == length
     )
-
-
-async def test_waterfalls(seen) -> None:
-    await seen.call()
-    seen.server.say({"type": "speech_paused", "at": 3520, "end": 1600}, metrics(1))
-    await seen.sees("#waterfalls", "610 ms")
-    told = "Answer 1: first sound after 610 ms. Waited 600, heard 180, thought 140, voiced 80 ms, begun in your pause."
-    assert await seen.page.get_attribute(".waterfall", "aria-label") == told
-    for number in range(2, 8):
-        seen.server.say(metrics(number, speculated=False, voice_to_voice_ms=1000.0 + number, first_audio_ms=1000.0))
-    await seen.sees("#waterfalls", "1007 ms")
-    assert await seen.page.locator(".waterfall").count() == 5
-    await seen.page.locator(".waterfall").first.hover()
-    assert (await seen.text("#timing-detail")).startswith("Answer 3: first sound after 1003 ms. Waited 600,")
-    await seen.page.locator(".waterfall").nth(1).focus()
-    assert (await seen.text("#timing-detail")).startswith("Answer 4:")
-    await seen.page.locator(".waterfall").nth(2).click()
-    assert (await seen.text("#timing-detail")).startswith("Answer 5:")
-    await seen.page.click("summary")
-    assert await seen.page.locator("#timing-rows tr").count() == 5
-    assert await seen.text("#timing-rows tr:last-child") == "7 600 180 140 80 1007"
-
-
-async def test_stages_of_an_answer(seen) -> None:
-    stages = "async ([m, n]) => (await import('/waterfall.js')).stages(m, n)"
-    # 120 ms of silence made the pause; hearing, thinking and voicing fit into the rest of it
-    ahead = await seen.page.evaluate(stages, [metrics(first_audio_ms=500.0), 120])
-    assert [ahead[k] for k in ("waited", "heard", "thought", "voiced")] == [
-        [0, 600],
-        [120, 300],
-        [300, 440],
-        [440, 500],
-    ]
-    after = await seen.page.evaluate(
-        stages, [metrics(speculated=False, first_audio_ms=1000.0, voice_to_voice_ms=1010.0), 120]
-    )
-    assert [after[k] for k in ("heard", "voiced", "total")] == [[600, 780], [920, 1000], 1010]
-    # heard while the caller still spoke: nothing begins before the voice ends
-    early = await seen.page.evaluate(stages, [metrics(first_audio_ms=100.0, voice_to_voice_ms=50.0), 120])
-    assert [early[k] for k in ("heard", "thought", "voiced", "total")] == [[0, 100], [100, 100], [100, 100], 100]
