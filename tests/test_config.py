@@ -64,12 +64,12 @@ def test_lists_and_bare_strings_from_the_environment(write) -> None:
         {
             "VOXRTC_TURN__ICE_SERVERS": '[{ urls = ["stun:stun.example.org"] }]',
             "VOXRTC_DIALOGUE__GREETING": "Hello there!",
-            "VOXRTC_DIALOGUE__SPECULATION": "false",
+            "VOXRTC_DIALOGUE__SPECULATION": "off",
         },
     )
     assert settings.turn.ice_servers[0].urls == ["stun:stun.example.org"]
     assert settings.dialogue.greeting == "Hello there!"
-    assert settings.dialogue.speculation is False
+    assert settings.dialogue.speculation == "off"
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import secrets
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any
 
-from voxrtc.commands import AnyCommand, Configure, HangUp, Interrupt, PushToTalk, Text, parse
+from voxrtc.commands import AnyCommand, Configure, HangUp, Interrupt, PushToTalk, Text, ToolResult, parse
 from voxrtc.config import Settings
+from voxrtc.dialogue.functions import Function
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.session import Session
 from voxrtc.endpointing.detector import Detector
@@ -43,7 +45,13 @@ class Call:
     """One session, and whoever carries it now. Its one task, ``live``, owns everything below it."""
 
     def __init__(
-        self, settings: Settings, models: Models, networks: Networks, phrases: Phrases, metrics: Metrics
+        self,
+        settings: Settings,
+        models: Models,
+        networks: Networks,
+        phrases: Phrases,
+        metrics: Metrics,
+        functions: Sequence[Function] = (),
     ) -> None:
         self.id = secrets.token_urlsafe(9)
         self.resume = secrets.token_urlsafe(24)
@@ -68,6 +76,7 @@ class Call:
             prosody=networks.prosody,
             emit=self.emit,
             phrases=phrases,
+            functions=functions,
         )
 
     async def live(self) -> None:
@@ -223,5 +232,7 @@ class Call:
                     self._session.interrupt()
                 case PushToTalk(pressed=pressed):
                     self._session.push_to_talk(pressed)
-                case Configure(language=language, voice=voice, interruptions=interruptions):
-                    self._session.configure(language=language, voice=voice, interruptions=interruptions)
+                case Configure(language=language, voice=voice, interruptions=interruptions, tools=tools):
+                    self._session.configure(language=language, voice=voice, interruptions=interruptions, tools=tools)
+                case ToolResult(id=call, result=result, error=error):
+                    self._session.tool_result(call, result, error)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from voxrtc.call import Call, Ending
 from voxrtc.config import Settings
+from voxrtc.dialogue import functions
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.endpointing.networks import Networks
 from voxrtc.errors import CallsFull, UnknownCall, frames
@@ -39,7 +40,7 @@ class Answered:
 
 class Calls:
     """All calls of one server process. ``settings.server.max_calls`` bounds those that have a peer, and as many
-    sessions more may wait for their callers to come back."""
+    sessions more may wait for their callers to come back. Raises ConfigError where ``dialogue.tools`` cannot be had."""
 
     def __init__(self, settings: Settings, models: Models, networks: Networks, metrics: Metrics) -> None:
         self._settings = settings
@@ -47,6 +48,7 @@ class Calls:
         self._networks = networks
         self._metrics = metrics
         self._phrases = Phrases()
+        self._functions = functions.load(settings.dialogue.tools)
         self._calls: dict[str, Call] = {}
         self._by_token: dict[str, Call] = {}
         self._tasks: dict[Call, asyncio.Task[None]] = {}
@@ -130,7 +132,7 @@ class Calls:
 
     def _begin(self) -> Call:
         self._limit_waiting()
-        call = Call(self._settings, self._models, self._networks, self._phrases, self._metrics)
+        call = Call(self._settings, self._models, self._networks, self._phrases, self._metrics, self._functions)
         self._calls[call.id] = self._by_token[call.resume] = call
         task = asyncio.create_task(call.live(), name="call")
         self._tasks[call] = task

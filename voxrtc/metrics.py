@@ -15,6 +15,8 @@ from voxrtc.events import (
     Notice,
     ReplyEnded,
     ReplyStarted,
+    SpeculationDropped,
+    ToolEnded,
     TurnDropped,
     TurnEnded,
     TurnMetrics,
@@ -43,6 +45,16 @@ class Metrics:
         self.false_interruptions = counter(
             "voxrtc_false_interruptions", "Replies that went on after all, by reason", ["reason"], registry=registry
         )
+        self.speculation = counter(
+            "voxrtc_speculation", "Replies prepared in a pause, by what became of them", ["outcome"], registry=registry
+        )
+        self.wasted = counter(
+            "voxrtc_speculation_wasted_seconds", "Time since they were begun, of those dropped", registry=registry
+        )
+        self.tools = counter("voxrtc_tool_calls", "Functions called, by how that ended", ["ended"], registry=registry)
+        self.tool_seconds = Histogram(
+            "voxrtc_tool_seconds", "From the call of a function to its end", buckets=_SECONDS, registry=registry
+        )
         self.notices = counter("voxrtc_notices", "Notices to callers, by code", ["code"], registry=registry)
         self.host_restarts = Gauge("voxrtc_host_restarts", "Restarts of the models' host process", registry=registry)
         self.decision = Histogram(
@@ -69,6 +81,13 @@ class Metrics:
                 self.dropped.labels(reason).inc()
             case ReplyStarted(speculated=speculated):
                 self.released.labels(str(speculated).lower()).inc()
+                self.speculation.labels("kept").inc(speculated)
+            case SpeculationDropped(spent_ms=ms):
+                self.speculation.labels("dropped").inc()
+                self.wasted.inc(ms / 1000)
+            case ToolEnded(ended=ended, took_ms=ms):
+                self.tools.labels(ended).inc()
+                self.tool_seconds.observe(ms / 1000)
             case ReplyEnded(ended=ended):
                 self.replies.labels(ended).inc()
             case Interrupted(decision_ms=ms):
@@ -86,11 +105,29 @@ class Metrics:
         """The Prometheus text format (CONTENT_TYPE)."""
         return generate_latest(self.registry)
 
+    def counts(self) -> dict[str, int]:
+        """What is worth a glance, since the start."""
+        counters = {
+            "turns": self.turns,
+            "interruptions": self.interruptions,
+            "false_interruptions": self.false_interruptions,
+            "speculation": self.speculation,
+            "tool_calls": self.tools,
+        }
+        return {name: value for key, metric in counters.items() for name, value in _totals(key, metric)}
+
     def quantiles_ms(self, stage: str, quantiles: Iterable[float] = (0.5, 0.95)) -> dict[str, float | None]:
         """Estimates from the buckets of ``stage``, as ``{"p50": ms, ...}``; None before anything was observed."""
         (family,) = self.stages[stage].collect()
         buckets = [(float(s.labels["le"]), s.value) for s in family.samples if s.name.endswith("_bucket")]
         return {f"p{round(q * 100)}": _quantile_ms(buckets, q) for q in quantiles}
+
+
+def _totals(name: str, metric: Counter) -> list[tuple[str, int]]:
+    """The samples of ``metric``, each named after its label, where it has one."""
+    (family,) = metric.collect()
+    samples = [sample for sample in family.samples if sample.name.endswith("_total")]
+    return [("_".join([name, *sample.labels.values()]).replace(" ", "_"), int(sample.value)) for sample in samples]
 
 
 _HELP = {

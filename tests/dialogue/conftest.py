@@ -24,7 +24,10 @@ class Stage:
     """One call and everything that happened in it."""
 
     def __init__(self, models: ScriptedModels | None = None, detector: TurnDetector | None = None, **sections: Any):
-        self.settings = Settings.model_validate({"dialogue": {"partial_every_ms": 0}} | sections)
+        # By silence alone, unless a test says otherwise: it is about what follows from a turn's end.
+        endpointing = {"strategy": "vad"} | sections.pop("endpointing", {})
+        sections = {"dialogue": {"partial_every_ms": 0}, "endpointing": endpointing} | sections
+        self.settings = Settings.model_validate(sections)
         self.models = models or ScriptedModels()
         self.voice = ScriptedDetector()
         self.events: list[events.Event] = []

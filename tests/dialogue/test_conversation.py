@@ -32,6 +32,7 @@ LONG = "Well, there is a great deal to be said about that, and I am going to say
 
 
 def staged(models: ScriptedModels | None = None, **sections: object) -> Stage:
+    sections["endpointing"] = {"strategy": "vad"} | sections.get("endpointing", {})  # type: ignore[operator]
     settings = Settings.model_validate(sections)
     stage = Stage(models, Detector(settings.endpointing, sounds.silero()), **sections)
     stage.ears = VirtualEars(noise_dbfs=-70)
@@ -119,7 +120,7 @@ def test_noise_neither_interrupts_nor_is_answered(sound) -> None:  # type: ignor
 
 @in_virtual_time
 async def test_noise_makes_no_call() -> None:
-    stage = staged(dialogue={"idle_hangup_s": 3600.0})
+    stage = staged(dialogue={"idle_hangup_s": 3600.0, "idle_prompt_s": 0.0})
     for n, sound in enumerate((sounds.doors, sounds.clicks, sounds.hum, lambda count: sounds.noise(count, -25))):
         stage.ears.say(sound(HEARD_RATE * 30), at=n * HEARD_RATE * 30)
     async with stage.up():

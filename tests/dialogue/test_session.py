@@ -123,7 +123,7 @@ async def test_only_the_first_clause_is_voiced_before_the_release() -> None:
 
 @in_virtual_time
 async def test_without_speculation_nothing_is_asked_in_the_pause() -> None:
-    stage = Stage(dialogue={"speculation": False, "partial_every_ms": 0})
+    stage = Stage(dialogue={"speculation": "off", "partial_every_ms": 0})
     stage.voice.say(500, 2000)
     async with stage.up():
         await stage.until(TurnEnded)
@@ -220,7 +220,7 @@ async def test_a_sound_too_short_does_not_interrupt() -> None:
 async def test_words_before_the_reply_is_heard_join_the_turn() -> None:
     stage = Stage(
         ScriptedModels(words=["so my fellow", "so my fellow callers"], asr_s=1.0),
-        dialogue={"speculation": False, "partial_every_ms": 0},
+        dialogue={"speculation": "off", "partial_every_ms": 0},
     )
     stage.voice.say(500, 1500)
     stage.voice.say(2300, 3300)  # the turn ended at 2100, its words are known at 3100
@@ -487,7 +487,7 @@ async def test_nobody_says_anything() -> None:
     stage = Stage(dialogue={"idle_hangup_s": 20.0})
     async with stage.mouth:
         await stage.session.run(stage.ears, stage.mouth)
-        assert 20 <= asyncio.get_running_loop().time() < 21
+        assert 20 <= asyncio.get_running_loop().time() < 24
     assert stage.all(CallEnded)[0].reason == "expired"
 
 

@@ -6,20 +6,23 @@ nobody hears of it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from voxrtc.audio import HEARD_RATE, AudioOut
 from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
+from voxrtc.dialogue.asks import Asks, Tongue
 from voxrtc.dialogue.memory import Exchange, Memory
-from voxrtc.dialogue.phrases import Phrases
-from voxrtc.dialogue.reply import Manner, Reply
+from voxrtc.dialogue.phrases import Phrases, words
+from voxrtc.dialogue.reply import Reply
 from voxrtc.dialogue.spoken import SpokenClause
 from voxrtc.dialogue.tasks import Tasks
+from voxrtc.dialogue.thought import Manner
+from voxrtc.dialogue.tools import Toolbox
 from voxrtc.dialogue.turns import Sound, Turn
 from voxrtc.dialogue.yielding import Held
-from voxrtc.errors import HostLost, ModelsError
+from voxrtc.errors import GaveWay, HostLost, ModelsError
 from voxrtc.events import (
     Ended,
     FalseInterruption,
@@ -29,6 +32,7 @@ from voxrtc.events import (
     ReplySpoken,
     ReplyStarted,
     ReplyText,
+    SpeculationDropped,
     State,
     StateChanged,
     Transcript,
@@ -36,20 +40,7 @@ from voxrtc.events import (
     TurnMetrics,
 )
 from voxrtc.models.verbs import Models
-from voxrtc.models.wire import Answer, Heard, Prepare, pack
-
-
-@dataclass(slots=True)
-class Tongue:
-    """In which language, and with which voice, the call is held; may change between replies."""
-
-    language: str
-    voice: str
-
-    @property
-    def heard_as(self) -> str | None:
-        """The language to hear, None to detect it."""
-        return None if self.language == "auto" else self.language
+from voxrtc.models.wire import Answer, Heard, Prepare
 
 
 class Assistant:
@@ -65,11 +56,12 @@ class Assistant:
         announcer: Announcer,
         tasks: Tasks,
         memory: Memory,
+        toolbox: Toolbox,
         overheard: Callable[[Turn, Heard], None],
     ) -> None:
         """``overheard``: told what a guess made of a turn that is not over."""
         self.memory = memory
-        self.tongue = Tongue(settings.dialogue.language, settings.tts.voice)
+        self.tongue = Tongue(memory.language or settings.dialogue.language, settings.tts.voice)
         self.guess: Reply | None = None
         self.reply: Reply | None = None
         self.held: Held | None = None
@@ -81,10 +73,13 @@ class Assistant:
         self._clock = clock
         self._say = announcer.say
         self._tasks = tasks
+        self._toolbox = toolbox
+        self._asks = Asks(call, settings, memory, self.tongue, toolbox)
         self._overheard = overheard
         self._mouth: AudioOut | None = None
         self._state: State | None = None
         self._replies = 0
+        self._guesses = 0
         self._ducked = False
 
     # -- the mouth --------------------------------------------------------------------------------------------
@@ -105,29 +100,43 @@ class Assistant:
 
     # -- beginning a reply ------------------------------------------------------------------------------------
 
+    @property
+    def guesses(self) -> bool:
+        """Whether to guess, now."""
+        mode = self._settings.dialogue.speculation
+        return mode == "always" or (mode == "idle" and not self._models.answering(self._call))
+
     def speculate(self, turn: Turn, sound: Sound) -> None:
         """Guess that ``turn`` is over, and begin to answer it."""
         self.drop_guess()
-        self.guess = self._begin(turn, self._ask(sound=sound))
+        self._guesses += 1
+        self.guess = self._begin(turn, self._asks.answer(sound=sound), guess=f"{self._call}/{self._guesses}")
 
     def drop_guess(self) -> None:
         """It was wrong: the turn goes on, or something else came between."""
-        if self.guess is not None:
-            self.guess.stop("cancelled")
-            self.guess = None
+        guess, self.guess = self.guess, None
+        if guess is not None:
+            self._wasted(guess)
+
+    def _wasted(self, guess: Reply) -> None:
+        guess.stop("cancelled")
+        spent_s = asyncio.get_running_loop().time() - guess.times.asked
+        self._say(SpeculationDropped, spent_ms=round(spent_s * 1000, 1))
 
     def answer(self, turn: Turn, sound: Sound) -> None:
         """``turn`` is over: let the guess at it be heard, if there is one, or else answer ``sound``."""
-        guess, self.guess = self.guess, None
         # A guess that failed is made again, unless the models are gone: then its apology is all that can be had now.
-        if guess is None or (guess.failure is not None and self._models.ready is not None):
-            guess = self._begin(turn, self._ask(sound=sound))
+        if self.guess is not None and self.guess.failure is not None and self._models.ready is not None:
+            self.drop_guess()
+        guess, self.guess = self.guess, None
+        if guess is None:
+            guess = self._begin(turn, self._asks.answer(sound=sound))
             guess.speculated = False
         self._release(guess)
 
     def answer_text(self, turn: Turn, text: str) -> None:
         """Answer what was typed."""
-        ask = self._ask(text=text)
+        ask = self._asks.answer(text=text)
         self._transcribed(turn, text, 1.0, self.tongue.heard_as or "en")
         self._answer_exchange(turn, ask, self.memory.heard(text))
 
@@ -135,37 +144,32 @@ class Assistant:
         """Speak first."""
         self._answer_exchange(None, text, self.memory.greeted())
 
+    def remark(self, phrase: dict[str, str]) -> Reply:
+        """Say something unasked (dialogue.phrases), in the language of the call."""
+        text, language = words(phrase, self.tongue.spoken)
+        reply = self._begin(None, text, self._asks.manner(language))
+        return self._answer_as(reply, self.memory.greeted())
+
     def preparation(self, text: str) -> Prepare:
         """What to warm when the caller seems to be saying ``text``."""
-        return Prepare(self._call, self._settings.dialogue.system_prompt, self.memory.history(), text)
+        return self._asks.prepare(text)
 
     def _answer_exchange(self, turn: Turn | None, script: Answer | str, exchange: Exchange) -> None:
+        self._answer_as(self._begin(turn, script), exchange)
+
+    def _answer_as(self, reply: Reply, exchange: Exchange) -> Reply:
         self.drop_guess()
-        reply = self._begin(turn, script)
         reply.speculated = False
         reply.exchange = exchange
         self._release(reply)
-
-    def _begin(self, turn: Turn | None, script: Answer | str) -> Reply:
-        tongue = self.tongue
-        manner = Manner(tongue.voice, tongue.language, self._settings.tts, self._settings.dialogue.patience_s)
-        reply = Reply(turn, script, manner, self._models, self, self._phrases.apology(tongue.language))
-        reply.start(self._tasks)
         return reply
 
-    def _ask(self, *, sound: Sound | None = None, text: str | None = None, before: Exchange | None = None) -> Answer:
-        dialogue = self._settings.dialogue
-        return Answer(
-            session=self._call,
-            system=dialogue.system_prompt,
-            history=self.memory.history(before),
-            audio=pack(sound.audio) if sound is not None else None,
-            before=sound.before if sound is not None else "",
-            text=text,
-            language=self.tongue.heard_as,
-            max_tokens=dialogue.max_reply_tokens,
-            temperature=dialogue.temperature,
-        )
+    def _begin(self, turn: Turn | None, script: Answer | str, manner: Manner | None = None, guess: str = "") -> Reply:
+        apology = self._phrases.apology(self.tongue.language)
+        manner = manner or self._asks.manner()
+        reply = Reply(turn, script, manner, self._models, self, apology, self._toolbox, guess)
+        reply.start(self._tasks)
+        return reply
 
     def _release(self, reply: Reply) -> None:
         self._replies += 1
@@ -263,7 +267,9 @@ class Assistant:
 
     def close(self) -> None:
         """The call is over."""
-        self.drop_guess()
+        if self.guess is not None:
+            self.guess.stop("cancelled")
+            self.guess = None
         self.give_way()
         if self.reply is not None:
             self._flush()
@@ -286,7 +292,7 @@ class Assistant:
         """Put what was heard of ``reply`` into the memory; returns it."""
         text = reply.heard_text()
         if reply.exchange is not None:
-            reply.exchange.assistant = text
+            reply.exchange.assistant = reply.remembered_text()
             reply.exchange.interrupted = ended != "finished" and bool(text)
             reply.exchange.answered = ended != "cancelled"
         return text
@@ -316,6 +322,7 @@ class Assistant:
             self._drop_turn(reply, turn, "backchannel" if verdict == "backchannel" else "no words")
             return
         self.give_way()
+        self.tongue.heard = heard.language or self.tongue.heard
         reply.exchange = self.memory.heard(heard.text.strip())
         self._transcribed(reply.turn, heard.text.strip(), heard.confidence, heard.language)
         self._announce(reply)
@@ -328,7 +335,7 @@ class Assistant:
             return
         owed = self.memory.unanswered()
         if owed is not None:  # that noise had stopped the answer to what was said before it
-            self._answer_exchange(turn, self._ask(text=owed.user, before=owed), owed)
+            self._answer_exchange(turn, self._asks.answer(text=owed.user, again=owed), owed)
 
     def _transcribed(self, turn: Turn, text: str, confidence: float, language: str) -> None:
         self._say(Transcript, turn=turn.number, text=text, final=True, confidence=confidence, language=language)
@@ -348,11 +355,26 @@ class Assistant:
     def reply_failed(self, reply: Reply, error: ModelsError) -> None:
         if not self._current(reply):
             return
+        if isinstance(error, GaveWay):
+            self._answer_again(reply)
+            return
         if reply is self.reply:
             self.give_way()  # what the voice said that stopped another will not be known
         if not reply.started:
             self._announce(reply)
         self._say(Notice, code="host_lost" if isinstance(error, HostLost) else "models_failed", message=str(error))
+
+    def _answer_again(self, reply: Reply) -> None:
+        """``reply``, once a guess, was released in the moment in which it gave way to another caller."""
+        self._wasted(reply)
+        self._end(reply, "cancelled")
+        if reply.exchange is not None:
+            exchange = reply.exchange
+            self._answer_exchange(reply.turn, self._asks.answer(text=exchange.user, again=exchange), exchange)
+            return
+        reply = self._begin(reply.turn, reply.script)
+        reply.speculated = False
+        self._release(reply)
 
     def reply_begun(self, reply: Reply) -> None:
         self.settle()

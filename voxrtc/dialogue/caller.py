@@ -226,10 +226,10 @@ class Caller:
         self._say(SpeechPaused, end=end)
         if self._partials is not None:
             self._partials.stop()
-        if self._settings.dialogue.speculation and not turn.contended:
+        if not turn.contended and self._assistant.guesses:
             self._assistant.speculate(turn, self._sound(turn, end))
         self._evidence.gather(self._audio.cut(max(turn.start - PRE_ROLL, end - LOOKED_BACK), self._clock.now))
-        wanted = self._assistant.held is not None or self._evidence.of_words
+        wanted = self._assistant.held is not None or (self._evidence.of_words and not turn.contended)
         if wanted and not self.floor.pressed and self._assistant.guess is None:
             self._listening = self._tasks.spawn(self._listen(turn, self._sound(turn, end)), "words in a pause")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
+import msgspec
+
+from voxrtc.languages import NAMES
 from voxrtc.models.wire import Utterance
 
 
@@ -17,6 +19,8 @@ class Exchange:
     interrupted: bool = False
     answered: bool = False
     """False while the caller is still owed a reply."""
+    steps: list[Utterance] = field(default_factory=list)
+    """Functions that were called for the reply, and their results."""
 
 
 @dataclass(slots=True)
@@ -25,6 +29,8 @@ class Memory:
 
     turns: int
     exchanges: list[Exchange] = field(default_factory=list)
+    language: str = ""
+    """In which language it is held, as dialogue.language; empty where nobody has said."""
 
     def heard(self, text: str) -> Exchange:
         """The caller said ``text``. The reply to it is put into the Exchange as it is heard."""
@@ -49,6 +55,7 @@ class Memory:
             if exchange is before:
                 break
             _append(lines, Utterance("user", exchange.user))
+            lines += exchange.steps
             _append(lines, Utterance("assistant", exchange.assistant, exchange.interrupted))
         return lines
 
@@ -58,23 +65,26 @@ class Memory:
         return last if last is not None and last.user and not last.answered else None
 
     def to_json(self) -> str:
-        """The exchanges, as ``from_json`` takes them."""
-        return json.dumps([{name: getattr(e, name) for name in Exchange.__slots__} for e in self.exchanges])
+        """The language and the exchanges, as ``from_json`` takes them."""
+        return msgspec.json.encode(_Export(self.exchanges, self.language)).decode()
 
     @classmethod
     def from_json(cls, turns: int, text: str) -> Memory:
         """The memory that ``to_json`` wrote. Raises ValueError where it is none."""
         try:
-            return cls(turns, [_exchange(entry) for entry in json.loads(text)][-max(1, turns) :])
-        except (TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"not an exported memory: {error}") from error
+            export = msgspec.json.decode(text, type=_Export)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise ValueError(f"not an exported memory: {error}") from None
+        if export.language not in ("", "auto", *NAMES):
+            raise ValueError(f"not an exported memory: there is no language '{export.language}'")
+        return cls(turns, export.exchanges[-max(1, turns) :], export.language)
 
 
-def _exchange(entry: dict[str, object]) -> Exchange:
-    exchange = Exchange(**entry)  # type: ignore[arg-type]  # checked next
-    if not all(isinstance(getattr(exchange, n), type(getattr(Exchange(""), n))) for n in Exchange.__slots__):
-        raise ValueError("an exchange holds two strings and two booleans")
-    return exchange
+class _Export(msgspec.Struct, forbid_unknown_fields=True):
+    """A memory as JSON."""
+
+    exchanges: list[Exchange]
+    language: str = ""
 
 
 def _append(lines: list[Utterance], line: Utterance) -> None:

@@ -1,4 +1,8 @@
-"""The few things said without a model: voiced once at the start and kept, for when the models are gone."""
+"""The few things said that no model has thought of.
+
+The apology is voiced once at the start and kept, for when the models are gone; the others are voiced when they are
+said.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,56 @@ APOLOGY = {
     "ms": "Maaf, ada masalah. Sila ulang sekali lagi.",
 }
 """Language to what is said when a reply fails."""
+
+STILL_THERE = {
+    "en": "Are you still there?",
+    "es": "¿Sigue ahí?",
+    "fr": "Vous êtes toujours là?",
+    "de": "Sind Sie noch da?",
+    "it": "È ancora lì?",
+    "pt": "Ainda está aí?",
+    "hi": "क्या आप अभी भी हैं?",
+    "ja": "まだいらっしゃいますか?",
+    "ko": "아직 계신가요?",
+    "zh": "您还在吗？",
+    "ms": "Anda masih di sana?",
+}
+"""Asked after a long silence."""
+
+GOODBYE = {
+    "en": "I have to hang up now. Goodbye!",
+    "es": "Ahora tengo que colgar. ¡Adiós!",
+    "fr": "Je dois raccrocher maintenant. Au revoir!",
+    "de": "Ich muss jetzt auflegen. Auf Wiederhören!",
+    "it": "Ora devo riattaccare. Arrivederci!",
+    "pt": "Agora tenho de desligar. Adeus!",
+    "hi": "अब मुझे फ़ोन रखना होगा। नमस्ते!",
+    "ja": "そろそろ失礼いたします。さようなら。",
+    "ko": "이제 끊어야 합니다. 안녕히 계세요.",
+    "zh": "我现在要挂断了。再见！",
+    "ms": "Saya perlu menamatkan panggilan sekarang. Selamat tinggal!",
+}
+"""Said before the assistant hangs up."""
+
+ONE_MOMENT = {
+    "en": "One moment, please.",
+    "es": "Un momento, por favor.",
+    "fr": "Un instant, s'il vous plaît.",
+    "de": "Einen Moment, bitte.",
+    "it": "Un momento, per favore.",
+    "pt": "Um momento, por favor.",
+    "hi": "एक क्षण रुकिए।",
+    "ja": "少々お待ちください。",
+    "ko": "잠시만 기다려 주세요.",
+    "zh": "请稍等。",
+    "ms": "Sebentar, ya.",
+}
+"""Said while a function takes its time."""
+
+
+def words(phrase: dict[str, str], language: str) -> tuple[str, str]:
+    """``phrase`` in ``language``, or where it has none, in English; and the language it is in."""
+    return (phrase[language], language) if language in phrase else (phrase["en"], "en")
 
 
 class Phrases:

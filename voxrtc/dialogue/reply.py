@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from voxrtc.audio import AudioOut, Samples
-from voxrtc.config import Tts
-from voxrtc.dialogue.clauses import ClauseCutter, read_aloud
+from voxrtc.dialogue.clauses import read_aloud
 from voxrtc.dialogue.memory import Exchange
 from voxrtc.dialogue.spoken import Growing, SpokenClause
 from voxrtc.dialogue.tasks import Tasks
+from voxrtc.dialogue.thought import Manner, Thought, Timings
+from voxrtc.dialogue.tools import Toolbox
 from voxrtc.dialogue.turns import Turn
-from voxrtc.errors import ModelsError
+from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.events import Ended
 from voxrtc.models.verbs import Models
-from voxrtc.models.wire import Answer, Heard, Said, Speak, Speech, pack
+from voxrtc.models.wire import Answer, Heard, Speak, Speech, Utterance, pack
 
 CLAUSES_AHEAD = 2
 """A clause is voiced once the one this many before it is being heard: early enough for a seamless voice, and little
@@ -29,30 +29,6 @@ is lost when the caller interrupts."""
 
 NEARLY_ALL = 0.8
 """Of a question's clause; then what it asks is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How to speak. ``language`` may be "auto": then in the language that was heard.
-
-    ``patience_s``: seconds without a sign of the models after which the reply is given up.
-    """
-
-    voice: str
-    language: str
-    tts: Tts
-    patience_s: float
-
-
-@dataclass(slots=True)
-class Timings:
-    """``loop.time()`` of what happened first."""
-
-    asked: float = 0.0
-    heard: float | None = None
-    first_text: float | None = None
-    first_audio: float | None = None
-    begun: float | None = None
 
 
 class Listener(Protocol):
@@ -67,7 +43,10 @@ class Listener(Protocol):
 
 
 class Reply:
-    """One answer to ``turn`` (None: a greeting). ``script``: what to ask the models, or the text itself."""
+    """One answer to ``turn`` (None: a greeting). ``script``: what to ask the models, or the text itself.
+
+    ``toolbox``: runs the functions that the script names. ``guess``: names it, while nobody waits for it.
+    """
 
     def __init__(
         self,
@@ -77,6 +56,8 @@ class Reply:
         models: Models,
         listener: Listener,
         apology: Samples,
+        toolbox: Toolbox | None = None,
+        guess: str = "",
     ) -> None:
         self.turn = turn
         self.number = 0
@@ -89,13 +70,16 @@ class Reply:
         self.failure: ModelsError | None = None
         self.exchange: Exchange | None = None
         self.times = Timings()
-        self._script = script
+        self.script = script
+        self.over = asyncio.Event()
+        """Set once it was stopped, or heard to its end."""
         self._manner = manner
         self._models = models
         self._listener = listener
         self._apology = apology
-        self._cut: Growing[SpokenClause] = Growing()  # to be voiced
-        self._clauses: Growing[SpokenClause] = Growing()  # to be played
+        self._guess = guess
+        self._thought = Thought(script, manner, models, toolbox, self)
+        self._clauses: Growing[SpokenClause] = Growing()  # those of the thought, and an apology
         self._released = asyncio.Event()
         self._making: asyncio.Task[None] | None = None
         self._playing: asyncio.Task[None] | None = None
@@ -113,6 +97,8 @@ class Reply:
         self.number = number
         self.state = "released"
         self._released.set()
+        if self._guess:
+            self._models.release(self._guess)
 
     def play(self, mouth: AudioOut, tasks: Tasks, back: bool = False) -> None:
         """Play it, from where it was heard last, into ``mouth``; tells ``reply_over`` when all of it was heard.
@@ -131,6 +117,7 @@ class Reply:
     def stop(self, ended: Ended) -> None:
         """It is over: all work for it is cancelled. The samples in the mouth are not this one's to flush."""
         self.state = ended
+        self.over.set()
         self.pause()
         if self._making is not None:
             self._making.cancel()
@@ -159,12 +146,19 @@ class Reply:
         """The words that were heard: exact to the clause, and inside a clause to the word as near as can be told."""
         return "".join(clause.heard_text() for clause in self.clauses).strip()
 
+    def remembered_text(self) -> str:
+        """As ``heard_text``, but for fillers: the model shall not learn to say them."""
+        return "".join(clause.heard_text() for clause in self.clauses if not clause.filler).strip()
+
     # -- making -----------------------------------------------------------------------------------------------
 
     async def _make(self) -> None:
-        thinking = asyncio.create_task(self._think(), name="reply's thought")
+        thinking = asyncio.create_task(self._thought.run(), name="reply's thought")
         try:
             await self._voice()
+        except GaveWay as error:
+            if not self.audible:  # else a guess was released as it gave way, and what there is of it is being heard
+                self._fail(error)
         except ModelsError as error:
             self._fail(error)
         finally:
@@ -172,63 +166,31 @@ class Reply:
             await asyncio.gather(thinking, return_exceptions=True)  # what it died of came through the clauses
             self._clauses.close()
 
-    async def _think(self) -> None:
-        try:
-            if isinstance(self._script, str):
-                self._written(self._script)
-            else:
-                await self._ask(self._script)
-        except BaseException as error:
-            self._cut.close(error)
-            raise
-        self._cut.close()
+    # -- what becomes of its thought (Thinker) ----------------------------------------------------------------
 
-    def _written(self, text: str) -> None:
-        cutter = self._cutter()
-        self._add(cutter.feed(text) + cutter.finish())
-
-    async def _ask(self, ask: Answer) -> None:
-        cutter = self._cutter()
-        try:
-            await self._take(ask, cutter)
-        except TimeoutError:
-            raise ModelsError(f"the models gave no sign for {self._manner.patience_s:g} s") from None
-        self._add(cutter.finish())
-        understood = self.heard is None or self.heard.text.strip()
-        if understood and not self._cut.items:
-            raise ModelsError("the language model had no answer")
-
-    async def _take(self, ask: Answer, cutter: ClauseCutter) -> None:
-        """Take what the models give, as long as they give something. Raises TimeoutError."""
-        async with aclosing(self._models.answer(ask)) as stream, asyncio.timeout(self._manner.patience_s) as patience:
-            async for item in stream:
-                patience.reschedule(_now() + self._manner.patience_s)
-                if isinstance(item, Heard):
-                    self._hear(item)
-                elif isinstance(item, Said):
-                    if self.times.first_text is None:
-                        self.times.first_text = _now()
-                    self._add(cutter.feed(item.text))
-
-    def _cutter(self) -> ClauseCutter:
-        tts = self._manner.tts
-        return ClauseCutter(tts.first_clause_chars, tts.max_clause_chars, tts.breath_chars)
-
-    def _hear(self, heard: Heard) -> None:
+    def thought_heard(self, heard: Heard) -> None:
         self.heard = heard
-        self.times.heard = _now()
         self._listener.reply_heard(self, heard)
 
-    def _add(self, texts: list[str]) -> None:
-        for text in texts:
-            before = self._clauses.items[-1].end if self._clauses.items else 0
-            clause = SpokenClause(len(self._clauses.items), before, text)
-            self._clauses.append(clause)
-            self._cut.append(clause)
-            self._listener.reply_clause(self, clause)
+    def thought_clause(self, clause: SpokenClause) -> None:
+        self._clauses.append(clause)
+        self._listener.reply_clause(self, clause)
+
+    def thought_stepped(self, steps: list[Utterance]) -> None:
+        if self.exchange is not None:
+            self.exchange.steps += steps
+
+    def guess_name(self) -> str:
+        """For asks: which guess they are for, as long as nobody waits for it."""
+        return "" if self._released.is_set() else self._guess
+
+    async def until_released(self) -> None:
+        await self._released.wait()
+
+    # -- its voice --------------------------------------------------------------------------------------------
 
     async def _voice(self) -> None:
-        async for clause in self._cut.follow():
+        async for clause in self._thought.clauses.follow():
             if clause.index > 0:
                 await self._released.wait()
             if clause.index >= CLAUSES_AHEAD:
@@ -241,7 +203,8 @@ class Reply:
         language = self._manner.language
         if language == "auto":
             language = self.heard.language if self.heard is not None else "en"
-        ask = Speak(read_aloud(clause.text), self._manner.voice, language, self._manner.tts.speed)
+        manner = self._manner
+        ask = Speak(read_aloud(clause.text), manner.voice, language, manner.tts.speed, guess=self.guess_name())
         async with aclosing(self._models.speak(ask)) as stream:
             async for speech in stream:
                 if self.times.first_audio is None:

@@ -6,24 +6,32 @@ The session conducts: it holds the two sides together, outlives the peers they t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from voxrtc.audio import HEARD_RATE, AudioIn, AudioOut
+from voxrtc.audio import AudioIn, AudioOut
 from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.assistant import Assistant
 from voxrtc.dialogue.caller import Caller
 from voxrtc.dialogue.floor import Interruptions
+from voxrtc.dialogue.functions import Function
 from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.tasks import Tasks
+from voxrtc.dialogue.timekeeper import Timekeeper
+from voxrtc.dialogue.tools import Toolbox
 from voxrtc.dialogue.turns import Turn
 from voxrtc.endpointing.detector import TurnDetector
 from voxrtc.endpointing.prosody import Prosody
+from voxrtc.errors import ModelsError
 from voxrtc.events import CallEnded, CallStarted, Event, Notice
 from voxrtc.languages import NAMES
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Heard
+
+log = logging.getLogger(__name__)
 
 LONGEST_TEXT = 4_000
 """Characters of one typed turn."""
@@ -33,7 +41,7 @@ class Session:
     """A conversation that outlives its peers: ``run`` it with each peer's ears and mouth in turn.
 
     ``phrases``: what is said when the models fail. ``memory``: of an earlier conversation, to go on with.
-    ``prosody``: for the strategies of endpointing that listen to it.
+    ``prosody``: for the strategies of endpointing that listen to it. ``functions``: that the model may call.
     """
 
     def __init__(
@@ -46,6 +54,7 @@ class Session:
         phrases: Phrases,
         memory: Memory | None = None,
         prosody: Prosody | None = None,
+        functions: Sequence[Function] = (),
     ) -> None:
         self._settings = settings
         self._models = models
@@ -54,11 +63,20 @@ class Session:
         self._say = announcer.say
         self._tasks = Tasks(self._fault)
         memory = memory or Memory(settings.dialogue.memory_turns)
+        self._toolbox = Toolbox(functions, settings, announcer)
         self._assistant = Assistant(
-            call, settings, models, phrases, self._clock, announcer, self._tasks, memory, self._overheard
+            call, settings, models, phrases, self._clock, announcer, self._tasks, memory, self._toolbox, self._overheard
         )
+        memory.language = self._assistant.tongue.language
         self._caller = Caller(settings, models, detector, prosody, self._assistant, self._clock, announcer, self._tasks)
-        self._active_at = 0
+        self._timekeeper = Timekeeper(
+            settings.dialogue,
+            self._clock,
+            self._caller,
+            self._assistant,
+            self._tasks,
+            lambda why: self._end("expired", why),
+        )
         self._listening: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._ran = False
@@ -78,8 +96,10 @@ class Session:
         self._assistant.attach(mouth)
         if not self._ran and self._settings.dialogue.greeting:
             self._assistant.greet(self._settings.dialogue.greeting)
+        if not self._ran:
+            self._warm()
         self._ran = True
-        self._active_at = self._clock.now
+        self._timekeeper.restart()
         self._listening = self._tasks.spawn(self._listen(ears), "listening")
         try:
             await asyncio.wait({self._listening})
@@ -100,6 +120,11 @@ class Session:
     def closed(self) -> bool:
         """True once it ends or has ended; it cannot be run any more."""
         return self._closing is not None
+
+    @property
+    def _deaf(self) -> bool:
+        """Whether nothing is taken any more."""
+        return self.closed or self._timekeeper.leaving
 
     @property
     def position(self) -> int:
@@ -142,35 +167,41 @@ class Session:
     async def submit_text(self, text: str) -> None:
         """Take ``text`` as a turn. It stops the reply that is being given."""
         text = text.strip()
-        if self.closed:
+        if self._deaf:
             return
         if not text or len(text) > LONGEST_TEXT:
             self._say(Notice, code="bad_text", message=f"A text has 1 to {LONGEST_TEXT} characters.")
             return
         self._caller.type(text)
-        self._active_at = self._clock.now
 
     def interrupt(self) -> None:
         """Stop the reply now."""
         self._assistant.interrupt()
 
     def configure(
-        self, *, language: str | None = None, voice: str | None = None, interruptions: Interruptions | None = None
+        self,
+        *,
+        language: str | None = None,
+        voice: str | None = None,
+        interruptions: Interruptions | None = None,
+        tools: Sequence[dict[str, Any]] | None = None,
     ) -> None:
         """Change settings of this call, from the next turn on. What cannot be is answered by a Notice."""
-        if self.closed:
+        if self._deaf:
             return
         tongue = self._assistant.tongue
         ready = self._models.ready
         if language is not None and language != "auto" and language not in NAMES:
             self._say(Notice, code="bad_config", message=f"No language '{language}'; there are {', '.join(NAMES)}.")
         elif language is not None:
-            tongue.language = language
+            tongue.language = self.memory.language = language
         if voice is not None and ready is not None and voice not in ready.voices:
             there = ", ".join(ready.voices)
             self._say(Notice, code="bad_config", message=f"No voice '{voice}'; there are {there}.")
         elif voice is not None:
             tongue.voice = voice
+        if tools is not None:
+            self._take_tools(tools)
         if interruptions is None:
             return
         if interruptions not in ("on", "off", "push-to-talk"):
@@ -179,9 +210,33 @@ class Session:
             self._caller.forget()
             self._caller.floor.mode = interruptions
 
+    def _take_tools(self, specs: Sequence[dict[str, Any]]) -> None:
+        try:
+            self._toolbox.offer(specs)
+        except ValueError as error:
+            self._say(Notice, code="bad_config", message=f"The tools were not taken: {error}.")
+        else:
+            self._warm()
+
+    def _warm(self) -> None:
+        """Have the model read of the functions before somebody waits for it."""
+        if self._toolbox.tools:
+            self._tasks.spawn(self._prepare(), "reading of the functions")
+
+    async def _prepare(self) -> None:
+        try:
+            await self._models.prepare(self._assistant.preparation("Hello."))
+        except ModelsError as error:
+            log.debug("the functions could not be read of ahead: %s", error)  # then they are when they are needed
+
+    def tool_result(self, call: str, result: Any = None, error: str | None = None) -> None:
+        """What a function of the caller's gave for the ToolCalled with the id ``call``."""
+        if not self.closed and not self._toolbox.answer(call, result, error):
+            self._say(Notice, code="unknown_tool_call", message="Nobody waits for that tool's result (any more).")
+
     def push_to_talk(self, pressed: bool) -> None:
         """The button went down (a turn begins, a reply stops) or up (the turn is over)."""
-        if self.closed or pressed == self._caller.floor.pressed:
+        if self._deaf or pressed == self._caller.floor.pressed:
             return
         if self._caller.floor.mode != "push-to-talk":
             self._say(Notice, code="not_push_to_talk", message="Switch push-to-talk on before its button is used.")
@@ -194,17 +249,11 @@ class Session:
 
     async def _listen(self, ears: AudioIn) -> None:
         async for block in ears:
-            self._caller.hear(self._clock.tick(block))
-            self._idle()
+            block = self._clock.tick(block)
+            if not self._timekeeper.leaving:
+                self._caller.hear(block)
+            self._timekeeper.look()
         self._caller.left()
-
-    def _idle(self) -> None:
-        """Hang up on a silence of both sides."""
-        now = self._clock.now
-        if self._caller.turn is not None or self._assistant.reply is not None:
-            self._active_at = now
-        elif now - self._active_at > self._settings.dialogue.idle_hangup_s * HEARD_RATE:
-            self._end("expired", f"Nobody said anything for {self._settings.dialogue.idle_hangup_s:g} seconds.")
 
     def _overheard(self, turn: Turn, heard: Heard) -> None:
         self._caller.overheard(turn, heard)

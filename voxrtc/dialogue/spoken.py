@@ -59,12 +59,14 @@ class Growing(Generic[T]):
 
 
 class SpokenClause:
-    """One clause of a reply. ``start``: where its text begins in the text of the reply, in characters."""
+    """One clause of a reply. ``start``: where its text begins in the text of the reply, in characters. ``filler``: it
+    is said to pass the time, and is no part of the answer."""
 
-    def __init__(self, index: int, start: int, text: str) -> None:
+    def __init__(self, index: int, start: int, text: str, filler: bool = False) -> None:
         self.index = index
         self.start = start
         self.text = text
+        self.filler = filler
         self.speech: Growing[tuple[Samples, int, int]] = Growing()
         """Samples at 24 kHz, and the span of ``text`` that they say."""
         self.mark = Mark()

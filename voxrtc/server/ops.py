@@ -30,6 +30,7 @@ async def health(request: web.Request) -> web.Response:
         "sessions_waiting": calls.waiting,
         "max_calls": request.app[SETTINGS].server.max_calls,
         "profile": ready.profile if ready else None,
+        "counts": metrics.counts(),
         "latency_ms": {stage: metrics.quantiles_ms(stage) for stage in metrics.stages},
     }
     return web.json_response(body, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,79 @@
+"""What the models are asked in one conversation: the settings, the memory, the language, the functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voxrtc.config import Settings
+from voxrtc.dialogue.memory import Exchange, Memory
+from voxrtc.dialogue.phrases import ONE_MOMENT, words
+from voxrtc.dialogue.thought import Manner
+from voxrtc.dialogue.tools import Toolbox
+from voxrtc.dialogue.turns import Sound
+from voxrtc.models.wire import Answer, Prepare, pack
+
+
+@dataclass(slots=True)
+class Tongue:
+    """In which language, and with which voice, the call is held; may change between replies."""
+
+    language: str
+    voice: str
+    heard: str = "en"
+    """The language that was heard last."""
+
+    @property
+    def heard_as(self) -> str | None:
+        """The language to hear, None to detect it."""
+        return None if self.language == "auto" else self.language
+
+    @property
+    def spoken(self) -> str:
+        """The language to speak now."""
+        return self.heard if self.language == "auto" else self.language
+
+
+class Asks:
+    """Makes the asks of the session ``call``."""
+
+    def __init__(self, call: str, settings: Settings, memory: Memory, tongue: Tongue, toolbox: Toolbox) -> None:
+        self._call = call
+        self._settings = settings
+        self._memory = memory
+        self._tongue = tongue
+        self._toolbox = toolbox
+
+    def answer(self, *, sound: Sound | None = None, text: str | None = None, again: Exchange | None = None) -> Answer:
+        """To answer a turn that was heard or written. ``again``: its exchange, where it is in the memory already."""
+        dialogue = self._settings.dialogue
+        return Answer(
+            session=self._call,
+            system=dialogue.system_prompt,
+            history=self._memory.history(again),
+            audio=pack(sound.audio) if sound is not None else None,
+            before=sound.before if sound is not None else "",
+            text=text,
+            language=self._tongue.heard_as,
+            max_tokens=dialogue.max_reply_tokens,
+            temperature=dialogue.temperature,
+            tools=self._toolbox.tools,
+            steps=list(again.steps) if again is not None else [],
+        )
+
+    def prepare(self, text: str) -> Prepare:
+        """To warm what a caller needs who seems to be saying ``text``."""
+        system = self._settings.dialogue.system_prompt
+        return Prepare(self._call, system, self._memory.history(), text, self._toolbox.tools)
+
+    def manner(self, language: str | None = None) -> Manner:
+        """How to speak, in ``language`` if it is not to be the call's."""
+        settings, tongue = self._settings, self._tongue
+        moment, speaks = words(ONE_MOMENT, tongue.spoken)
+        return Manner(
+            voice=tongue.voice,
+            language=language or tongue.language,
+            tts=settings.tts,
+            patience_s=settings.dialogue.patience_s,
+            filler=moment if speaks == tongue.spoken else "",
+            filler_s=settings.dialogue.tool_filler_s,
+        )
