@@ -48,5 +48,5 @@ $(VENV)/.run: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "Installing what the tests need"
-	@$(PIP) install --constraint constraints.txt --editable '.[test,espeak]'
+	@$(PIP) install --constraint constraints.txt --editable '.[test,bench,espeak]'
 	@touch $@

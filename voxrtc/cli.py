@@ -201,6 +201,26 @@ def bench_call(options: argparse.Namespace) -> int:
     return 0 if document["answered"] and not document["failed"] else 1
 
 
+def bench_turns(options: argparse.Namespace) -> int:
+    """Measure how turns are taken, in virtual time: cut-offs, interruptions, echo, noise, memory."""
+    from voxrtc.bench.turns import evidence, plot
+    from voxrtc.bench.turns.bench import bench
+    from voxrtc.bench.turns.show import show
+
+    settings = _settings(options)
+    if options.plot is not None:
+        plot.check()  # before minutes of measuring, not after them
+    _pull(settings, evidence.NEEDED)
+    with _bars() as bars:
+        how = {"seed": options.seed, "quick": options.quick, "progress": _Reporter(bars)}
+        document = bench(settings, options.audio, **how)
+    _write_json(options.json, document)
+    if options.plot is not None:
+        plot.plot(document, options.plot)
+    show(document, console)
+    return 0
+
+
 # -- what they share ---------------------------------------------------------------------------------------------
 
 
@@ -245,6 +265,12 @@ class _Reporter:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
     return int(text)
 
 
@@ -300,6 +326,12 @@ def _parser() -> argparse.ArgumentParser:
     calls.add_argument("--url", help="measure this running server (default: start one for the measuring)")
     calls.add_argument("--words", action="store_true", help="keep what was said in the JSON")
     calls.add_argument("--json", type=_new_file, help="write all figures here")
+    turns = command("turns", bench_turns, benches)
+    turns.add_argument("--audio", type=Path, help="folder of NAME.wav with its words in NAME.txt, to be added")
+    turns.add_argument("--seed", type=_natural, default=0, help="of noises and moments (default 0)")
+    turns.add_argument("--quick", action="store_true", help="few scenes: a look, not a measurement")
+    turns.add_argument("--json", type=_new_file, help="write all figures here")
+    turns.add_argument("--plot", type=_new_file, help="draw false cut-offs against latency here (needs matplotlib)")
     return parser
 
 
