@@ -21,7 +21,7 @@ LEAD = 500 * MS
 
 
 def detector(**settings: object) -> Detector:
-    return Detector(Endpointing.model_validate(settings), sounds.silero())
+    return Detector(Endpointing.model_validate({"strategy": "vad"} | settings), sounds.silero())
 
 
 def run(samples: Samples, **settings: object) -> list[tuple[int, Decision]]:

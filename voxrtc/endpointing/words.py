@@ -7,6 +7,7 @@ a language model says (models.verbs: ``ends``).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _ARTICLES_ETC = {
     "en": "a an the this these my your his its our their every no"
@@ -43,6 +44,7 @@ _DIGITS = 7
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
+@lru_cache(maxsize=256)  # a rule asks every 10 ms of a pause
 def hangs(text: str, language: str) -> bool:
     """Whether ``text`` breaks off where nobody ends a turn. False where that cannot be told."""
     words = [word.lower() for word in _WORD.findall(text)]

@@ -6,6 +6,7 @@ end, and the mean time from a true end to its decision. All settings together gi
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -29,18 +30,20 @@ BUDGET = 0.05
 NEVER_MS = 2_600.0
 """The latency of an end that is not found while the trace lasts."""
 
-_MIN, _MAX = (100, 150, 200, 300, 400, 600, 800, 1000), (600, 1000, 1500, 2000, 2500)
+_MIN, _MAX = (100, 200, 300, 400, 600, 800), (600, 1000, 1500, 2500)
 SETTINGS: dict[str, list[dict[str, Any]]] = {
-    "vad": [{"end_silence_ms": ms, "min_silence_ms": 90} for ms in range(100, 2501, 25)],
+    "vad": [{"end_silence_ms": ms} for ms in range(100, 2501, 25)],
     "smart_turn": [
         {"threshold": threshold, "min_silence_ms": least, "max_silence_ms": most}
-        for threshold, least, most in product((0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.95, 0.98), _MIN, _MAX)
+        for threshold, least, most in product(
+            (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98), _MIN, _MAX
+        )
         if least < most
     ],
     "fused": [
-        {"sure": sure, "doubt": sure * part, "min_silence_ms": least, "max_silence_ms": most}
-        for sure, part, least, most in product(
-            (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5), (0.3, 0.5, 0.8), _MIN, _MAX
+        {"sure": sure, "doubt": sure * part, "min_silence_ms": least, "max_silence_ms": most, "evidence_ms": wait}
+        for sure, part, least, most, wait in product(
+            (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4), (0.4, 0.8), _MIN, _MAX, (0, 700)
         )
         if least < most
     ],
@@ -156,8 +159,10 @@ def curve(rule: str, traces: Sequence[Trace], settings: Endpointing, every: int 
         if not _usable(group):
             continue
         points: list[Point] = getattr(result, name)
-        for number in range(0, len(SETTINGS[rule]), every):
-            points.append(_point(rule, group, settings.model_copy(update=SETTINGS[rule][number]), number))
+        points.extend(
+            _point(rule, group, settings.model_copy(update=SETTINGS[rule][number]), number)
+            for number in range(0, len(SETTINGS[rule]), every)
+        )
         result.configured[name] = _point(rule, group, settings, -1)
     return result
 
@@ -187,14 +192,16 @@ def _usable(group: Sequence[Trace]) -> bool:
 
 
 def _point(rule: str, group: Sequence[Trace], settings: Endpointing, number: int) -> Point:
+    """Each recording counts the same, however many places it has."""
     wait = STRATEGIES[rule](settings)
-    latencies: list[float] = []
-    cut = asked = 0
+    latencies: dict[str, list[float]] = defaultdict(list)
+    cut: dict[str, list[float]] = defaultdict(list)
     for one in group:
         ended = one.ended_after(wait)
         if one.done:
-            latencies.append(NEVER_MS if ended is None else ended)
+            latencies[one.recording].append(NEVER_MS if ended is None else ended)
         else:
-            asked += len(PAUSES_MS)
-            cut += sum(ended is not None and ended <= ms for ms in PAUSES_MS)
-    return Point(round(fmean(latencies), 1), round(cut / asked, 4), number)
+            falsely = sum(ended is not None and ended <= ms for ms in PAUSES_MS)
+            cut[one.recording].append(falsely / len(PAUSES_MS))
+    latency = fmean(fmean(found) for found in latencies.values())
+    return Point(round(latency, 1), round(fmean(fmean(found) for found in cut.values()), 4), number)

@@ -1,4 +1,4 @@
-"""Where a caller can pause, and where one is done: the places in the recordings that endpointing rules are judged at."""
+"""Where a caller can pause, and where one is done: the places in recordings that endpointing rules are judged at."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from voxrtc.endpointing.vad import WINDOW, Silero, SileroModel
 from voxrtc.models.asr.whisper import LONGEST_S, Whisper
 
 UNFINISHED = frozenset({"austen-0880", "austen-0930"})
-"""Clips that end within a sentence: "He was not an ill-disposed young man, unless to be ..." and "he might even have been
-made amiable himself; for he was very young ..." (Sense and Sensibility, ch. 1). Of other recordings, those whose words
-end in a comma or a dash."""
-DIP_DB = -30.0
+"""Clips that end within a sentence: "He was not an ill-disposed young man, unless to be ..." and "he might even have
+been made amiable himself; for he was very young ..." (Sense and Sensibility, ch. 1). Of other recordings, those whose
+words end in a comma or a dash."""
+DIP_DB = -25.0
 """A pause is put in only where the voice itself falls this far below its peak for a moment: anywhere else a sound would
 be cut in two, which no caller does."""
 VOICE_DB = -28.0
@@ -27,19 +27,15 @@ AROUND = HEARD_RATE * 120 // 1000
 """Samples around the beginning of a word in which that moment is looked for."""
 LEAST_BEFORE = HEARD_RATE * 8 // 10
 LEAST_APART = HEARD_RATE * 15 // 100
-SHORTEST = HEARD_RATE * 15 // 10
-"""Samples that a turn has at least which begins inside a recording ..."""
-STARTS = 4
-"""... and how many beginnings a recording gives at the most."""
-
-
+BREAK = HEARD_RATE // 10
+"""Samples without voice after which a turn may begin inside a recording: nobody begins in mid-phrase."""
 DECAY = HEARD_RATE // 10
 """Samples of a voice's own decay that are kept after its end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """A caller says ``speech`` (n,), whose voice ends after sample ``voice``, and falls silent: ``done``, or pausing."""
+    """A caller says ``speech`` (n,), whose voice lasts ``voice`` samples, and falls silent: ``done``, or pausing."""
 
     recording: str
     speech: Samples
@@ -58,11 +54,11 @@ def places(recording: Recording, whisper: Whisper, silero: SileroModel) -> Itera
     end = _voice_until(samples, _speech_end(samples, words[-1], silero))
     cuts = _cuts(recording, words, end)
     finished = name not in UNFINISHED and not recording.words.rstrip().endswith((",", "-", "–", "—"))
-    starts = [recording.onset, *_spread([cut for cut in cuts if end - cut >= SHORTEST], STARTS - 1)]
+    starts = [recording.onset, *(cut for cut in cuts if cut - _voice_until(samples, cut) >= BREAK)]
     for start in starts:
         for cut in cuts:
             voice = _voice_until(samples, cut)
-            if voice - start >= max(LEAST_BEFORE, SHORTEST if start != recording.onset else 0):
+            if voice - start >= LEAST_BEFORE:
                 speech = samples[start : min(cut, voice + DECAY)]
                 yield Place(name, speech, voice - start, np.zeros(0, np.float32), done=False)
         last = min(end + DECAY, samples.size)
@@ -86,13 +82,6 @@ def _cuts(recording: Recording, words: list[int], end: int) -> list[int]:
         if power[cut] <= limit and apart >= LEAST_APART and recording.onset + LEAST_BEFORE <= cut <= end - LEAST_APART:
             cuts.append(cut)
     return cuts
-
-
-def _spread(items: list[int], count: int) -> list[int]:
-    """At most ``count`` of ``items``, evenly chosen."""
-    if len(items) <= count:
-        return items
-    return [items[round(n * (len(items) - 1) / (count - 1))] for n in range(count)]
 
 
 def _voice_until(samples: Samples, before: int) -> int:

@@ -24,9 +24,14 @@ PROSODY_MS = 35.0
 WHISPER_MS, WHISPER_MS_PER_S = 60.0, 30.0
 READING_MS = 20.0
 """How long the models take: measured on two cores (docs/benchmarks.md)."""
+HEARD_ON_S = 2.2
+"""Of a longer turn only the last seconds are still to be heard when it pauses: a look every 0.6 s has settled the rest
+(dialogue.partials), up to a second before it."""
 
 LISTENED_S = 2.6
 """Seconds of silence after the voice that are recorded: more than any rule waits."""
+LONGEST_PAUSE_MS = 1_200
+"""A rule that waits longer than this has not cut anybody off."""
 LEAD = HEARD_RATE * 6 // 10
 """Samples of quiet before the voice, for the detector to know the room."""
 MS = HEARD_RATE // 1000
@@ -60,6 +65,8 @@ class Trace:
         """Milliseconds after the voice really ended at which ``rule`` ends the turn; None where it never does."""
         pause = Pause(0, 0, 0)
         for lasted, since in self.moments:
+            if not self.done and since > LONGEST_PAUSE_MS:
+                return None
             pause.now = round(lasted * MS)
             if lasted >= self.prosody_at:
                 pause.prosody = self.prosody
@@ -100,7 +107,7 @@ def trace(place: Place, models: Models, settings: Endpointing, noise_dbfs: float
     voice = sound[max(0, LEAD - HEARD_RATE * 3 // 10) : paused_at]
     words = models.whisper.hear(voice, "en").text
     known = (paused_at - end) / MS
-    words_at = known + WHISPER_MS + WHISPER_MS_PER_S * voice.size / HEARD_RATE + READING_MS
+    words_at = known + WHISPER_MS + WHISPER_MS_PER_S * min(HEARD_ON_S, voice.size / HEARD_RATE) + READING_MS
     return Trace(
         recording=place.recording,
         done=place.done,
