@@ -69,7 +69,9 @@ export class Waterfalls {
     const scale = Math.max(LEAST_MS, ...this.#answers.map((a) => a.total));
     section.hidden = !this.#answers.length;
     pictures.replaceChildren(...this.#answers.map((answer) => this.#picture(answer, scale)));
-    table.replaceChildren(heads(this.#answers), ...ROWS.map((row) => figures(row, this.#answers)));
+    const body = document.createElement("tbody");
+    body.append(...ROWS.map((row) => figures(row, this.#answers)));
+    table.replaceChildren(heads(this.#answers), body);
     legend.textContent = this.#answers.length ? sentence(this.#answers.at(-1)) : "";
   }
 

@@ -15,7 +15,19 @@ from playwright.async_api import Browser, async_playwright
 from tests.chromium import CHROMIUM, FLAGS, MICROPHONE
 from tests.web.conftest import Seen, opened
 from tests.web.fake_server import FakeServer, serving
-from tests.web.script import clause, ended, metrics, spoken, started, state, stats, transcript, whole
+from tests.web.script import (
+    clause,
+    ended,
+    metrics,
+    spoken,
+    started,
+    state,
+    stats,
+    tool_called,
+    tool_ended,
+    transcript,
+    whole,
+)
 
 IMAGES = Path(__file__).parents[2] / "docs" / "img"
 LOUD = """() => new Promise((done) => {
@@ -39,6 +51,8 @@ def lighthouse(server: FakeServer) -> None:
         metrics(1, asr_ms=170.0, first_token_ms=120.0, first_audio_ms=520.0, voice_to_voice_ms=612.0),
         transcript(2, "Can you still visit it?"),
         started(2),
+        tool_called("a", "boat_times", day="today"),
+        tool_ended("a", "boat_times"),
         clause(2, 0, "Yes, in summer."),
         clause(2, 1, "A boat leaves the harbour at ten,"),
         clause(2, 2, "if the sea is calm enough to land."),
