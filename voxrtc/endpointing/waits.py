@@ -75,7 +75,7 @@ class SmartTurnWait:
 
 
 class FusedWait:
-    """The turn is over if the voice says so *and* the words say so: their probabilities multiplied.
+    """The turn is over if the voice sounds finished *and* the words may be: voice x min(1, words / COMPLETE).
 
     From ``sure`` on the wait is the shortest, up to ``doubt`` the longest, between the two in proportion.
     """
@@ -98,20 +98,18 @@ class FusedWait:
         """That the turn is over; None while it is worth waiting for more evidence."""
         if pause.words is not None and hangs(pause.words, pause.language):
             return 0.0
-        late = pause.lasted_ms >= self._settings.evidence_ms
-        voice = pause.prosody
-        words = UNKNOWN_WORDS if pause.ends is not None and pause.ends < 0 else pause.ends
-        if voice is None or words is None:
-            if not late:
-                return None
-            voice = UNKNOWN_VOICE if voice is None else voice
-            words = UNKNOWN_WORDS if words is None else words
-        return voice * words
+        if pause.lasted_ms < self._settings.evidence_ms and (pause.prosody is None or pause.ends is None):
+            return None
+        voice = UNKNOWN_VOICE if pause.prosody is None else pause.prosody
+        if pause.ends is None or pause.ends < 0:
+            return voice
+        return voice * min(1.0, pause.ends / COMPLETE)
 
 
+COMPLETE = 0.2
+"""Words from this probability on may be a whole turn: one sentence in five goes on where it could end. Above it, the
+voice decides."""
 UNKNOWN_VOICE = 0.5
-UNKNOWN_WORDS = 0.25
-"""What a source that says nothing counts as: with the other one sure, the turn is over."""
 
 STRATEGIES: dict[str, Callable[[Endpointing], Wait]] = {
     "fused": FusedWait,
