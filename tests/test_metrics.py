@@ -23,11 +23,18 @@ def test_events_become_metrics() -> None:
     metrics.observe(turn(640))
     metrics.observe(events.ReplyEnded(**AT, reply=1, ended="interrupted", text="x"))
     metrics.observe(events.Interrupted(**AT, reply=1, decision_ms=170))
+    metrics.observe(events.ToolEnded(**AT, id="1", name="clock", ended="timed out", took_ms=10_000))
+    metrics.observe(events.FalseInterruption(**AT, reply=1, reason="backchannel", silent_ms=800))
     metrics.observe(events.CallEnded(**AT, reason="hangup"))
     text = metrics.expose().decode()
     assert 'voxrtc_replies_total{ended="interrupted"} 1.0' in text
     assert 'voxrtc_calls_ended_total{reason="hangup"} 1.0' in text
     assert "voxrtc_voice_to_voice_seconds_sum 0.64" in text
+    assert 'voxrtc_tool_calls_total{ended="timed out"} 1.0' in text
+    assert "voxrtc_tool_seconds_sum 10.0" in text
+    counts = metrics.counts()
+    assert (counts["interruptions"], counts["tool_calls_timed_out"], counts["turns"]) == (1, 1, 0)
+    assert counts["false_interruptions_backchannel"] == 1
     assert "voxrtc_interruption_decision_seconds_sum 0.17" in text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -13,6 +13,8 @@ from tests.dialogue.scripted import ScriptedDetector, ScriptedModels
 from voxrtc import events
 from voxrtc.bench.virtual import VirtualEars, VirtualMouth
 from voxrtc.config import Settings
+from voxrtc.dialogue.functions import Function
+from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.session import Session
 from voxrtc.endpointing.detector import TurnDetector
@@ -23,7 +25,14 @@ E = TypeVar("E", bound=events.Event)
 class Stage:
     """One call and everything that happened in it."""
 
-    def __init__(self, models: ScriptedModels | None = None, detector: TurnDetector | None = None, **sections: Any):
+    def __init__(
+        self,
+        models: ScriptedModels | None = None,
+        detector: TurnDetector | None = None,
+        functions: Sequence[Function] = (),
+        memory: Memory | None = None,
+        **sections: Any,
+    ):
         # By silence alone, unless a test says otherwise: it is about what follows from a turn's end.
         endpointing = {"strategy": "vad"} | sections.pop("endpointing", {})
         sections = {"dialogue": {"partial_every_ms": 0}, "endpointing": endpointing} | sections
@@ -33,7 +42,16 @@ class Stage:
         self.events: list[events.Event] = []
         self.times: list[float] = []
         self._changed = asyncio.Event()
-        self.session = Session("call-1", self.settings, self.models, detector or self.voice, self._emit, Phrases())
+        self.session = Session(
+            "call-1",
+            self.settings,
+            self.models,
+            detector or self.voice,
+            self._emit,
+            Phrases(),
+            memory,
+            functions=functions,
+        )
         self.ears = VirtualEars()
         self.mouth = VirtualMouth()
 

@@ -7,6 +7,7 @@ that hums. ``ScriptedDetector`` makes turns of a script of sample positions inst
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class ScriptedModels:
     words: list[str] = field(default_factory=list)
     """What each turn that is asked about is heard as, in order; the last one is repeated."""
     replies: list[str] = field(default_factory=lambda: ["Yes, of course. I can do that for you, if you like."])
+    """What each ask is answered with; a JSON object with name and arguments is a function's call."""
     by_turn: bool = False
     """Count the caller's lines in the history instead of the asks: a dropped guess then costs no line of the script."""
     partials: list[str] = field(default_factory=list)
@@ -77,7 +79,12 @@ class ScriptedModels:
             if not text:
                 return
         await self._work("answer", self.first_token_s)
-        for token in re.findall(r"\s*\S+", self.replies[min(number, len(self.replies) - 1)]):
+        reply = self.replies[min(number, len(self.replies) - 1)]
+        if reply.startswith("{"):
+            call = json.loads(reply)
+            yield ToolCall(call["name"], json.dumps(call["arguments"]), f"id-{len(self.answers)}")
+            return
+        for token in re.findall(r"\s*\S+", reply):
             self._check("answer", given)
             yield Said(token)
             given += 1

@@ -62,19 +62,37 @@ def test_unanswered() -> None:
     assert memory.unanswered() is None
 
 
-EXCHANGES = st.lists(st.builds(Exchange, st.text(), st.text(), st.booleans(), st.booleans()), max_size=8)
+def test_functions_and_their_results_stand_before_the_reply_to_them() -> None:
+    memory = Memory(5)
+    exchange = memory.heard("what time is it")
+    exchange.steps += [Utterance("call", '{"name": "clock"}'), Utterance("result", '"noon"')]
+    exchange.assistant = "It is noon."
+    assert [line.role for line in memory.history()] == ["user", "call", "result", "assistant"]
+    exchange.assistant = ""
+    memory.heard("well?")
+    assert [line.role for line in memory.history()] == ["user", "call", "result", "user"], "not joined over them"
 
 
-@given(EXCHANGES, st.integers(1, 5))
-def test_export_and_import(exchanges: list[Exchange], turns: int) -> None:
-    memory = Memory(turns, exchanges[-turns:])
+STEPS = st.lists(st.builds(Utterance, st.sampled_from(["call", "result"]), st.text()), max_size=2)
+EXCHANGES = st.lists(st.builds(Exchange, st.text(), st.text(), st.booleans(), st.booleans(), STEPS), max_size=8)
+
+
+@given(EXCHANGES, st.integers(1, 5), st.sampled_from(["", "auto", "de"]))
+def test_export_and_import(exchanges: list[Exchange], turns: int, language: str) -> None:
+    memory = Memory(turns, exchanges[-turns:], language)
     again = Memory.from_json(turns, memory.to_json())
     assert again.history() == memory.history()
+    assert again.language == language
     assert [e.answered for e in again.exchanges] == [e.answered for e in memory.exchanges]
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}x", "[1]", '[{"user": 3}]', '[{"nobody": ""}]', '[{"user": "a", "answered": 1}]']
+    "text",
+    [
+        *("", "{}x", "{}", "[1]", "[" * 10_000, '{"exchanges": 3}', '{"exchanges": [{"user": 3}]}'),
+        *('{"exchanges": [{"nobody": ""}]}', '{"exchanges": [{"user": "a", "answered": 1}]}'),
+        '{"exchanges": [], "language": "klingon"}',
+    ],
 )
 def test_what_is_no_memory_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not an exported memory"):

@@ -8,7 +8,7 @@ from tests.dialogue.scripted import READY, ScriptedModels, hum
 from voxrtc.audio import SPOKEN_RATE
 from voxrtc.bench.virtual import in_virtual_time
 from voxrtc.config import Settings
-from voxrtc.dialogue.phrases import APOLOGY, Phrases, two_tones
+from voxrtc.dialogue.phrases import APOLOGY, GOODBYE, ONE_MOMENT, STILL_THERE, Phrases, two_tones, words
 from voxrtc.errors import ModelsError
 from voxrtc.languages import NAMES
 
@@ -39,6 +39,13 @@ def test_the_tones_are_soft_and_do_not_click() -> None:
     assert tones[0] == 0
 
 
-def test_every_apology_is_in_a_language_of_the_table() -> None:
+def test_every_phrase_is_in_the_same_languages_of_the_table() -> None:
     assert set(APOLOGY) <= set(NAMES)
     assert READY.voices
+    for phrase in (STILL_THERE, GOODBYE, ONE_MOMENT):
+        assert set(phrase) == set(APOLOGY)
+
+
+def test_a_phrase_in_a_language_that_has_none_is_english() -> None:
+    assert words(GOODBYE, "de") == (GOODBYE["de"], "de")
+    assert words(GOODBYE, "ta") == (GOODBYE["en"], "en")

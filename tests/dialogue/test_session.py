@@ -12,6 +12,7 @@ from tests.dialogue.conftest import Stage
 from tests.dialogue.scripted import MS_PER_CHAR, ScriptedModels, at_ms, hum
 from voxrtc.audio import SPOKEN_RATE
 from voxrtc.bench.virtual import VirtualEars, VirtualMouth, in_virtual_time
+from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import two_tones
 from voxrtc.errors import HostLost, ModelsError
 from voxrtc.events import (
@@ -601,3 +602,20 @@ async def test_the_memory_window() -> None:
             await stage.session.submit_text(f"turn {count}")
             await stage.until(ReplyEnded, count)
     assert [u.text for u in stage.models.answers[2].history] == ["turn 2", REPLY]
+
+
+@in_virtual_time
+async def test_a_memory_is_gone_on_with_in_its_language() -> None:
+    before = Stage(dialogue={"partial_every_ms": 0})
+    async with before.up():
+        before.session.configure(language="de")
+        await before.session.submit_text("hallo")
+        await before.until(ReplyEnded)
+    memory = Memory.from_json(5, before.session.memory.to_json())
+    after = Stage(memory=memory)
+    async with after.up():
+        assert (await after.until(CallStarted)).language == "de"
+        await after.session.submit_text("noch da?")
+        await after.until(ReplyEnded)
+    assert after.models.answers[0].history == [Utterance("user", "hallo"), Utterance("assistant", REPLY)]
+    assert after.models.spoken[0].language == "de"
