@@ -193,7 +193,9 @@ def bench_call(options: argparse.Namespace) -> int:
     from voxrtc.bench.call import bench
     from voxrtc.bench.show import Progress, show_bench
 
-    how = {"rounds": options.rounds, "words": options.words}
+    if options.url is not None and options.unspeculated:
+        raise VoxrtcError("--unspeculated starts a second server, so it cannot be given with --url")
+    how = {"rounds": options.rounds, "words": options.words, "unspeculated": options.unspeculated}
     with Progress(errors, "measuring calls") as progress:
         document = run(bench(options.url, options.audio, options.calls, on_row=progress.on_row, **how))
     _write_json(options.json, document)
@@ -324,6 +326,9 @@ def _parser() -> argparse.ArgumentParser:
     calls.add_argument("--rounds", type=_positive, default=1, help="times the whole is done (default 1)")
     calls.add_argument("--audio", type=Path, required=True, help="folder of NAME.wav with its words in NAME.txt")
     calls.add_argument("--url", help="measure this running server (default: start one for the measuring)")
+    calls.add_argument(
+        "--unspeculated", action="store_true", help="then measure the same without replies prepared in pauses"
+    )
     calls.add_argument("--words", action="store_true", help="keep what was said in the JSON")
     calls.add_argument("--json", type=_new_file, help="write all figures here")
     turns = command("turns", bench_turns, benches)

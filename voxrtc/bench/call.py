@@ -54,12 +54,14 @@ async def bench(
     patience: Patience | None = None,
     environ: Mapping[str, str] | None = None,
     command: str | None = None,
+    unspeculated: bool = False,
     on_row: OnRow = lambda call, row: None,
 ) -> dict[str, Any]:
     """Measure the server at ``url``; where that is None, one started for it with ``environ`` added to its environment.
 
     ``calls`` conversations at the same time play every clip of ``audio_dir``, each beginning 0.31 s after the one
-    before and one clip further on; the whole is done ``rounds`` times. ``on_row`` gets each turn as it is over. The
+    before and one clip further on; the whole is done ``rounds`` times. ``on_row`` gets each turn as it is over.
+    ``unspeculated``: then measure the same with a server that prepares no replies in pauses (not with a ``url``). The
     report's keys are in docs/benchmarks.md. Raises AudioError (no clips), NoServer.
     """
     if calls < 1 or rounds < 1:
@@ -71,9 +73,14 @@ async def bench(
         target = URL(url)
         measured = await _measure(plan, await asyncio.to_thread(listening_pid, target.host, target.port))
     else:
-        async with Server({"VOXRTC_SERVER__MAX_CALLS": str(max(8, calls))} | dict(environ or {})) as server:
+        environ = {"VOXRTC_SERVER__MAX_CALLS": str(max(8, calls))} | dict(environ or {})
+        async with Server(environ) as server:
             measured = await _measure(replace(plan, url=server.url), server.pid)
         start_s = round(server.start_s, 2)
+        if unspeculated:
+            async with Server(environ | {"VOXRTC_DIALOGUE__SPECULATION": "off"}) as server:
+                without = await _measure(replace(plan, url=server.url), server.pid)
+            measured |= _compared(measured, without)
     head = {"date": today(), "command": command or _command_line(), "calls": calls, "rounds": rounds}
     return head | measured | {"start_s": start_s, "machine": machine()}
 
@@ -120,6 +127,14 @@ def _cost(load: Load, calls: int) -> dict[str, Any]:
         "cpu_percent": cpu | {"per_call": round(sum(ours) / calls, 2) if ours else None},
         "rss_mb": {role: load.rss_mb(role) for role in ("server", "host")},
     }
+
+
+def _compared(measured: dict[str, Any], without: dict[str, Any]) -> dict[str, Any]:
+    """What speculation gains: of voice to voice, by median."""
+    with_it, without_it = measured["voice_to_voice_ms"]["p50"], without["voice_to_voice_ms"]["p50"]
+    known = with_it is not None and without_it is not None
+    gain = round(without_it - with_it, 1) if known else None
+    return {"without_speculation": without, "speculation_gain_ms": gain}
 
 
 def _command_line() -> str:

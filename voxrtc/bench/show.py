@@ -98,6 +98,10 @@ def show_bench(report: dict[str, Any], console: Console) -> None:
         console.print(Text(" · ".join(str(profile.get(part)) for part in ("hears", "thinks", "speaks")), style="dim"))
     console.print(Text(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_mb']} MiB", style="dim"))
     console.print(_figures(report))
+    if report.get("speculation_gain_ms") is not None:
+        slow = report["without_speculation"]["voice_to_voice_ms"]["p50"]
+        gain = report["speculation_gain_ms"]
+        console.print(Text(f"without speculation: voice to voice p50 {slow:.0f} ms; it gains {gain:.0f} ms"))
     for error in report["call_errors"]:
         console.print(Text(f"call {error['call']}: {error['reason']}", style="red"))
     waterfalls(report["rows"], console)
