@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.calling import Guest, idle
+from tests.calling import Exchange, Guest, idle
 from tests.conftest import Open
 from tests.dialogue.scripted import READY, ScriptedModels
 from tests.media.callers import clip
 from voxrtc import call as call_module
 from voxrtc.call import COMMANDS, WAITING_PEERS
 from voxrtc.calls import Candidate
-from voxrtc.errors import CallsFull, SdpError, UnknownCall
+from voxrtc.errors import CallsFull, ConfigError, SdpError, UnknownCall
 from voxrtc.events import Notice
 from voxrtc.media.peer import Peer
 from voxrtc.models.wire import Answer, Heard, Said, ToolCall
@@ -538,3 +538,34 @@ async def test_nothing_that_is_said_is_logged(exchange: Open, caplog: pytest.Log
 def test_a_guest_is_a_stock_caller() -> None:
     """Nothing of ours answers for the other side."""
     assert Guest.__mro__[1].__module__ == "tests.media.callers"
+
+
+async def test_a_callers_function_over_the_data_channel(exchange: Open) -> None:
+    call = '{"name": "door", "arguments": {"open": true}}'
+    one = exchange(ScriptedModels(replies=[call, "The door is open."]))
+    guest, _ = await one.up()
+    guest.say(type="config", tools=[{"name": "door", "parameters": {"type": "object", "pattern": "x"}}])
+    assert "uses pattern" in (await guest.until("notice", code="bad_config"))["message"]
+    parameters = {"type": "object", "properties": {"open": {"type": "boolean"}}, "required": ["open"]}
+    guest.say(type="config", tools=[{"name": "door", "description": "Move the door.", "parameters": parameters}])
+    guest.say(type="text", text="Open the door, please.")
+    called = await guest.until("tool_called")
+    assert (called["name"], called["arguments"], called["local"]) == ("door", {"open": True}, False)
+    guest.say(type="tool_result", id=called["id"], result="open")
+    assert (await guest.until("tool_ended"))["ended"] == "finished"
+    assert (await guest.until("reply_ended"))["text"] == "The door is open."
+    assert one.counted("voxrtc_tool_calls_total", ended="finished") == 1
+
+
+def test_functions_that_cannot_be_had_stop_the_start() -> None:
+    with pytest.raises(ConfigError, match=r"dialogue\.tools: no\.such:thing"):
+        Exchange(dialogue={"tools": ["no.such:thing"]})
+
+
+async def test_a_call_at_its_longest_says_goodbye_and_ends(exchange: Open) -> None:
+    one = exchange(dialogue={"max_call_s": 0.5})
+    guest, _ = await one.up()
+    goodbye = await guest.until("reply_ended")
+    assert "Goodbye" in goodbye["text"]
+    assert (await guest.until("call_ended"))["reason"] == "expired"
+    await guest.cut()

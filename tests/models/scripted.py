@@ -7,6 +7,7 @@ Start it with ``--profile-factory scripted:make`` and this folder on PYTHONPATH 
 - ``slow NAME``: "begun", then a piece every 10 ms, for ever; NAME is remembered once it has been closed
 - ``hold NAME``: "begun", then nothing, for ever; NAME is remembered once it has been closed
 - ``until closed NAME``: waits until the stream NAME has been closed, then says so
+- ``urgency``: how urgent the ask is, now and once it is released; ``way``: gives way
 - ``refuse``, ``fail``, ``die``: ModelsError; an error of the model's own; kill -9 of the host
 """
 
@@ -22,9 +23,9 @@ from collections.abc import AsyncGenerator
 import numpy as np
 
 from voxrtc.config import Settings
-from voxrtc.errors import ModelsError
+from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.profiles import Progress
-from voxrtc.models.urgency import Urgency
+from voxrtc.models.urgency import SPECULATIVE, Urgency
 from voxrtc.models.wire import (
     Answer,
     Heard,
@@ -80,6 +81,15 @@ class Scripted:
             case "until":
                 await self._closed[rest.removeprefix("closed ")].wait()
                 yield Said("closed")
+            case "urgency":
+                yield Said(str(urgency.level))
+                released = asyncio.Event()
+                urgency.on_release = released.set
+                if urgency.level == SPECULATIVE:
+                    await released.wait()
+                yield Said(str(urgency.level))
+            case "way":
+                raise GaveWay("another caller waits")
             case "refuse":
                 raise ModelsError("this is not to be answered")
             case "fail":

@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from voxrtc.config import Settings
-from voxrtc.errors import HostLost, ModelsError
+from voxrtc.errors import GaveWay, HostLost, ModelsError
 from voxrtc.models.client import HostClient
 from voxrtc.models.wire import Answer, Heard, Prepare, Said, Speak, unpack
 
@@ -51,6 +51,47 @@ async def test_ten_minutes_of_audio_go_over_the_wire_and_more_than_may_is_refuse
     with pytest.raises(ModelsError, match="too long"):
         await client.transcribe(np.zeros(1200 * 16_000, np.float32))
     assert await said(client, "hello") == "hello?"
+
+
+async def test_a_guess_is_released(scripted):
+    client = scripted()
+    await client.start()
+    guess, other = (client.answer(ask("urgency", guess=name)) for name in ("s/1", "s/2"))
+    assert await anext(guess) == await anext(other) == Said("1")
+    client.release("s/1")
+    assert await anext(guess) == Said("0")
+    assert await said(client, "urgency") == "00"
+    await other.aclose()
+
+
+async def test_a_guess_that_gives_way_says_so(scripted):
+    client = scripted()
+    await client.start()
+    with pytest.raises(GaveWay, match="another caller"):
+        await said(client, "way")
+
+
+async def test_who_else_is_being_answered(scripted):
+    client = scripted()
+    await client.start()
+    assert not client.answering(without="t")
+    stream = client.answer(ask("hold one"))
+    await anext(stream)
+    assert client.answering(without="t")
+    assert not client.answering(without="s")
+    await stream.aclose()
+    assert not client.answering(without="t")
+
+
+async def test_guesses_are_the_first_to_be_refused(scripted):
+    client = scripted(max_waiting=2)
+    await client.start()
+    guess = client.answer(ask("hold one", guess="s/1"))
+    await anext(guess)
+    with pytest.raises(ModelsError, match="waiting already"):
+        await anext(client.answer(ask("hold two", guess="s/2")))
+    assert await said(client, "hello") == "hello?"
+    await guess.aclose()
 
 
 async def test_streams_interleave(scripted):
