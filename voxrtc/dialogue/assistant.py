@@ -14,6 +14,7 @@ from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.asks import Asks, Tongue
 from voxrtc.dialogue.memory import Exchange, Memory
+from voxrtc.dialogue.narrator import Narrator
 from voxrtc.dialogue.phrases import Phrases, words
 from voxrtc.dialogue.reply import Reply
 from voxrtc.dialogue.spoken import SpokenClause
@@ -22,25 +23,10 @@ from voxrtc.dialogue.thought import Manner
 from voxrtc.dialogue.tools import Toolbox
 from voxrtc.dialogue.turns import Sound, Turn
 from voxrtc.dialogue.yielding import Held
-from voxrtc.errors import GaveWay, HostLost, ModelsError
-from voxrtc.events import (
-    Ended,
-    FalseInterruption,
-    Interrupted,
-    Notice,
-    ReplyEnded,
-    ReplySpoken,
-    ReplyStarted,
-    ReplyText,
-    SpeculationDropped,
-    State,
-    StateChanged,
-    Transcript,
-    TurnDropped,
-    TurnMetrics,
-)
+from voxrtc.errors import GaveWay, ModelsError
+from voxrtc.events import Ended, FalseInterruption, Interrupted, SpeculationDropped, TurnDropped
 from voxrtc.models.verbs import Models
-from voxrtc.models.wire import Answer, Heard, Prepare
+from voxrtc.models.wire import Answer, Heard
 
 
 class Assistant:
@@ -72,12 +58,12 @@ class Assistant:
         self._phrases = phrases
         self._clock = clock
         self._say = announcer.say
+        self._narrator = Narrator(announcer, clock)
         self._tasks = tasks
         self._toolbox = toolbox
-        self._asks = Asks(call, settings, memory, self.tongue, toolbox)
+        self.asks = Asks(call, settings, memory, self.tongue, toolbox)
         self._overheard = overheard
         self._mouth: AudioOut | None = None
-        self._state: State | None = None
         self._replies = 0
         self._guesses = 0
         self._ducked = False
@@ -87,7 +73,7 @@ class Assistant:
     def attach(self, mouth: AudioOut) -> None:
         """Speak into ``mouth`` from now on; a reply that was being spoken goes on where it was heard last."""
         self._mouth = mouth
-        self._state = None
+        self._narrator.anew()
         self.settle()
         if self.reply is not None:
             self.reply.play(mouth, self._tasks)
@@ -110,7 +96,7 @@ class Assistant:
         """Guess that ``turn`` is over, and begin to answer it."""
         self.drop_guess()
         self._guesses += 1
-        self.guess = self._begin(turn, self._asks.answer(sound=sound), guess=f"{self._call}/{self._guesses}")
+        self.guess = self._begin(turn, self.asks.answer(sound=sound), guess=f"{self._call}/{self._guesses}")
 
     def drop_guess(self) -> None:
         """It was wrong: the turn goes on, or something else came between."""
@@ -130,14 +116,14 @@ class Assistant:
             self.drop_guess()
         guess, self.guess = self.guess, None
         if guess is None:
-            guess = self._begin(turn, self._asks.answer(sound=sound))
+            guess = self._begin(turn, self.asks.answer(sound=sound))
             guess.speculated = False
         self._release(guess)
 
     def answer_text(self, turn: Turn, text: str) -> None:
         """Answer what was typed."""
-        ask = self._asks.answer(text=text)
-        self._transcribed(turn, text, 1.0, self.tongue.heard_as or "en")
+        ask = self.asks.answer(text=text)
+        self._narrator.transcribed(turn, text, 1.0, self.tongue.heard_as or "en")
         self._answer_exchange(turn, ask, self.memory.heard(text))
 
     def greet(self, text: str) -> None:
@@ -147,12 +133,8 @@ class Assistant:
     def remark(self, phrase: dict[str, str]) -> Reply:
         """Say something unasked (dialogue.phrases), in the language of the call."""
         text, language = words(phrase, self.tongue.spoken)
-        reply = self._begin(None, text, self._asks.manner(language))
+        reply = self._begin(None, text, self.asks.manner(language))
         return self._answer_as(reply, self.memory.greeted())
-
-    def preparation(self, text: str) -> Prepare:
-        """What to warm when the caller seems to be saying ``text``."""
-        return self._asks.prepare(text)
 
     def _answer_exchange(self, turn: Turn | None, script: Answer | str, exchange: Exchange) -> None:
         self._answer_as(self._begin(turn, script), exchange)
@@ -166,7 +148,7 @@ class Assistant:
 
     def _begin(self, turn: Turn | None, script: Answer | str, manner: Manner | None = None, guess: str = "") -> Reply:
         apology = self._phrases.apology(self.tongue.language)
-        manner = manner or self._asks.manner()
+        manner = manner or self.asks.manner()
         reply = Reply(turn, script, manner, self._models, self, apology, self._toolbox, guess)
         reply.start(self._tasks)
         return reply
@@ -179,7 +161,7 @@ class Assistant:
         if reply.heard is not None:
             self.reply_heard(reply, reply.heard)
         elif reply.exchange is not None:
-            self._announce(reply)
+            self._narrator.started(reply)
         if reply.failure is not None:
             self.reply_failed(reply, reply.failure)
         if self._mouth is not None and self.reply is reply:
@@ -284,8 +266,7 @@ class Assistant:
         if reply is self.reply:
             self.reply = None
         text = self._remember(reply, ended)
-        if reply.started:
-            self._say(ReplyEnded, reply=reply.number, ended=ended, text=text)
+        self._narrator.ended(reply, ended, text)
         self.settle()
 
     def _remember(self, reply: Reply, ended: Ended) -> str:
@@ -303,11 +284,7 @@ class Assistant:
 
     def settle(self) -> None:
         """Announce what the assistant is doing, if that changed."""
-        reply = self.reply
-        state: State = "listening" if reply is None else "speaking" if reply.audible else "thinking"
-        if state != self._state:
-            self._state = state
-            self._say(StateChanged, state=state)
+        self._narrator.state(self.reply)
 
     # -- what becomes of a reply (Listener) -------------------------------------------------------------------
 
@@ -324,8 +301,8 @@ class Assistant:
         self.give_way()
         self.tongue.heard = heard.language or self.tongue.heard
         reply.exchange = self.memory.heard(heard.text.strip())
-        self._transcribed(reply.turn, heard.text.strip(), heard.confidence, heard.language)
-        self._announce(reply)
+        self._narrator.transcribed(reply.turn, heard.text.strip(), heard.confidence, heard.language)
+        self._narrator.started(reply)
 
     def _drop_turn(self, reply: Reply, turn: Turn, reason: str) -> None:
         self._end(reply, "cancelled")
@@ -335,22 +312,11 @@ class Assistant:
             return
         owed = self.memory.unanswered()
         if owed is not None:  # that noise had stopped the answer to what was said before it
-            self._answer_exchange(turn, self._asks.answer(text=owed.user, again=owed), owed)
-
-    def _transcribed(self, turn: Turn, text: str, confidence: float, language: str) -> None:
-        self._say(Transcript, turn=turn.number, text=text, final=True, confidence=confidence, language=language)
-
-    def _announce(self, reply: Reply) -> None:
-        """Tell that ``reply`` was released, and what is known of it."""
-        reply.started = True
-        turn = reply.turn.number if reply.turn is not None else 0
-        self._say(ReplyStarted, reply=reply.number, turn=turn, speculated=reply.speculated)
-        for clause in reply.clauses:
-            self.reply_clause(reply, clause)
+            self._answer_exchange(turn, self.asks.answer(text=owed.user, again=owed), owed)
 
     def reply_clause(self, reply: Reply, clause: SpokenClause) -> None:
-        if self._current(reply) and reply.started and clause.text:
-            self._say(ReplyText, reply=reply.number, clause=clause.index, text=clause.text)
+        if self._current(reply):
+            self._narrator.clause(reply, clause)
 
     def reply_failed(self, reply: Reply, error: ModelsError) -> None:
         if not self._current(reply):
@@ -361,8 +327,8 @@ class Assistant:
         if reply is self.reply:
             self.give_way()  # what the voice said that stopped another will not be known
         if not reply.started:
-            self._announce(reply)
-        self._say(Notice, code="host_lost" if isinstance(error, HostLost) else "models_failed", message=str(error))
+            self._narrator.started(reply)
+        self._narrator.failed(error)
 
     def _answer_again(self, reply: Reply) -> None:
         """``reply``, once a guess, was released in the moment in which it gave way to another caller."""
@@ -370,7 +336,7 @@ class Assistant:
         self._end(reply, "cancelled")
         if reply.exchange is not None:
             exchange = reply.exchange
-            self._answer_exchange(reply.turn, self._asks.answer(text=exchange.user, again=exchange), exchange)
+            self._answer_exchange(reply.turn, self.asks.answer(text=exchange.user, again=exchange), exchange)
             return
         reply = self._begin(reply.turn, reply.script)
         reply.speculated = False
@@ -378,31 +344,11 @@ class Assistant:
 
     def reply_begun(self, reply: Reply) -> None:
         self.settle()
-        turn, times = reply.turn, reply.times
-        if turn is None or reply.failure is not None:
-            return
-        spoken = self._clock.time_of(turn.end)
-        heard = times.heard if times.heard is not None else times.asked
-        self._say(
-            TurnMetrics,
-            turn=turn.number,
-            reply=reply.number,
-            endpoint_ms=round((turn.decided - turn.end) * 1000 / HEARD_RATE, 1),
-            asr_ms=_ms(times.asked, heard),
-            first_token_ms=_ms(heard, times.first_text),
-            first_audio_ms=_ms(spoken, times.first_audio),
-            voice_to_voice_ms=_ms(spoken, times.begun),
-            speculated=reply.speculated,
-        )
+        self._narrator.begun(reply)
 
     def reply_spoken(self, reply: Reply, clause: SpokenClause, heard: int) -> None:
-        if clause.text:
-            self._say(ReplySpoken, reply=reply.number, clause=clause.index, heard=heard)
+        self._narrator.spoken(reply, clause, heard)
 
     def reply_over(self, reply: Reply) -> None:
         if reply is self.reply:
             self._end(reply, "finished" if reply.failure is None else "failed")
-
-
-def _ms(since: float, until: float | None) -> float:
-    return round((until - since) * 1000, 1) if until is not None else 0.0

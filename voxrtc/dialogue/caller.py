@@ -215,7 +215,7 @@ class Caller:
             self._settings.dialogue.partial_every_ms,
             start,
             lambda text, heard: self._show_partial(turn, text, heard),
-            self._assistant.preparation,
+            self._assistant.asks.prepare,
         )
         self._say(SpeechStarted, start=start)
         return turn

@@ -225,7 +225,7 @@ class Session:
 
     async def _prepare(self) -> None:
         try:
-            await self._models.prepare(self._assistant.preparation("Hello."))
+            await self._models.prepare(self._assistant.asks.prepare("Hello."))
         except ModelsError as error:
             log.debug("the functions could not be read of ahead: %s", error)  # then they are when they are needed
 
