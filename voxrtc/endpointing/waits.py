@@ -96,7 +96,8 @@ class FusedWait:
 
     def probability(self, pause: Pause) -> float | None:
         """That the turn is over; None while it is worth waiting for more evidence."""
-        if pause.words is not None and hangs(pause.words, pause.language):
+        complete = pause.ends is not None and pause.ends >= COMPLETE
+        if pause.words is not None and hangs(pause.words, pause.language, complete):
             return 0.0
         if pause.lasted_ms < self._settings.evidence_ms and (pause.prosody is None or pause.ends is None):
             return None
@@ -120,8 +121,7 @@ STRATEGIES: dict[str, Callable[[Endpointing], Wait]] = {
 
 def make(settings: Endpointing) -> Wait:
     """The strategy that ``endpointing.strategy`` names. Raises ConfigError where there is none of that name."""
-    try:
-        return STRATEGIES[settings.strategy](settings)
-    except KeyError:
+    if settings.strategy not in STRATEGIES:
         there = ", ".join(STRATEGIES)
-        raise ConfigError(f"endpointing.strategy: '{settings.strategy}' is not a strategy; there are {there}") from None
+        raise ConfigError(f"endpointing.strategy: '{settings.strategy}' is not a strategy; there are {there}")
+    return STRATEGIES[settings.strategy](settings)

@@ -23,7 +23,9 @@ _ARTICLES_ETC = {
     "it": "il lo la gli le un uno una mio tuo e o ma perché se che di del della in con senza per molto",
     "pt": "o a os as um uma meu seu e ou mas porque se que de do da em no na com sem por para muito",
 }
-FILLERS = frozenset({"um", "uh", "er", "erm", "hmm", "äh", "ähm", "euh", "eh", "este", "pues", "em"})
+FILLERS = frozenset({"um", "uh", "erm", "hmm", "äh", "ähm", "euh"})
+_FILLERS_OF = {"en": {"er"}, "es": {"eh", "em", "este", "pues"}, "fr": {"eh", "ben"}, "pt": {"eh", "hum"}, "it": {"eh"}}
+"""What is a word of its own elsewhere: "er" is German for "he"."""
 _OPEN = {language: frozenset(words.split()) for language, words in _ARTICLES_ETC.items()}
 
 _AFTER_ALL = frozenset(
@@ -39,22 +41,28 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _ASKED_FOR = re.compile(r"\b(?:number|code|phone|call me (?:at|on|under)|account|card|pin|zip)\b", re.IGNORECASE)
-_DIGITS = 7
-"""Digits that a number someone dictates has at least."""
+_DIGITS = {"pin": 4, "code": 4, "zip": 5}
+"""Digits that a number someone dictates has at least ..."""
+_OTHER_DIGITS = 7
+"""... if it is any other."""
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 @lru_cache(maxsize=256)  # a rule asks every 10 ms of a pause
-def hangs(text: str, language: str) -> bool:
-    """Whether ``text`` breaks off where nobody ends a turn. False where that cannot be told."""
+def hangs(text: str, language: str, complete: bool = False) -> bool:
+    """Whether ``text`` breaks off where nobody ends a turn. False where that cannot be told.
+
+    ``complete``: a model that has read it takes it for a whole turn, as "Where are you from?" is: it is believed where
+    only the last word speaks against it. Not about fillers and numbers, which it knows less of than the lists here.
+    """
     words = [word.lower() for word in _WORD.findall(text)]
     if not words:
         return False
-    if words[-1] in FILLERS:
+    if words[-1] in FILLERS or words[-1] in _FILLERS_OF.get(language, ()):
         return True
     if " ".join(words[-2:]) in _AFTER_ALL or " ".join(words[-3:]) in _AFTER_ALL:
         return False
-    if words[-1] in _OPEN.get(language, frozenset()) and len(words) > 1:
+    if not complete and words[-1] in _OPEN.get(language, frozenset()) and len(words) > 1:
         return True
     return language == "en" and _dictates(text)
 
@@ -65,4 +73,4 @@ def _dictates(text: str) -> bool:
         return False
     said = text[asked[-1].end() :]
     digits = sum(len(word) if word.isdigit() else 1 for word in _WORD.findall(said) if _NUMBER.match(word))
-    return digits < _DIGITS
+    return digits < _DIGITS.get(asked[-1][0].lower(), _OTHER_DIGITS)
