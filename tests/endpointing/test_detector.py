@@ -11,7 +11,7 @@ from tests.endpointing import sounds
 from tests.endpointing.sounds import AUSTEN, clip, decisions, silence, speech_span, spoken
 from voxrtc.audio import BLOCK, HEARD_RATE, Block, Samples
 from voxrtc.config import Endpointing
-from voxrtc.endpointing.detector import Decision, Detector, Ended, Paused, Resumed, Started
+from voxrtc.endpointing.detector import RESUME, Decision, Detector, Ended, Paused, Resumed, Started
 from voxrtc.endpointing.waits import Pause
 
 pytestmark = pytest.mark.models
@@ -182,6 +182,59 @@ def test_the_strategy_decides_the_wait() -> None:
     assert isinstance(ended, Ended)
     assert found[-1][0] - ended.end <= 350 * MS
     assert all(pause.lasted_ms >= Endpointing().pause_ms for pause in wait.asked)
+
+
+class Endless:
+    """Ends no turn."""
+
+    uses: frozenset[str] = frozenset()
+
+    def wait_ms(self, pause: Pause) -> float:
+        return float("inf")
+
+
+def test_a_pause_is_there_while_it_lasts() -> None:
+    """The same one all along, each with what is written into it; none before, between and after."""
+    d = Detector(Endpointing(), sounds.silero(), Endless())
+    samples = np.concatenate([silence(500), spoken("austen-0880"), silence(600), spoken("austen-0890"), silence(600)])
+    seen: list[Pause] = []
+    paused = False
+    for block in sounds.blocks(samples):
+        for decision in d.feed(block):
+            paused = isinstance(decision, Paused)
+        assert (d.pause is not None) == paused
+        if d.pause is None:
+            continue
+        if not seen or d.pause is not seen[-1]:
+            assert (d.pause.prosody, d.pause.words, d.pause.ends) == (None, None, None), "nothing of the one before"
+            seen.append(d.pause)
+            d.pause.words = f"pause {len(seen)}"
+        assert d.pause.words == f"pause {len(seen)}"
+        assert d.pause.end == d.voice_end
+        assert 0 <= block.position + BLOCK - d.pause.now <= RESUME, "stands still while voice may take the turn up"
+    ends = [pause.end for pause in seen]
+    assert len(ends) >= 2
+    assert ends == sorted(set(ends))
+    assert {pause.start for pause in seen} == {seen[0].start}, "all of one turn"
+    assert d.pause is seen[-1]
+    d.finish()
+    assert d.pause is None
+
+
+def test_what_is_written_into_a_pause_reaches_the_strategy() -> None:
+    """The fused rule ends the turn 200 ms after its voice once it knows enough, although that is a while later."""
+    d = Detector(Endpointing(strategy="fused", evidence_ms=1000), sounds.silero())
+    samples = np.concatenate([silence(500), spoken("austen-0870"), silence(1500)])
+    ended_at = known_at = 0
+    for block in sounds.blocks(samples):
+        found = d.feed(block)
+        if d.pause is not None and d.pause.lasted_ms >= 400 and not known_at:
+            d.pause.prosody, d.pause.words, d.pause.ends = 0.99, "a whole sentence", 0.9
+            known_at = block.position
+        if found and isinstance(found[-1], Ended):
+            ended_at = block.position
+    assert known_at
+    assert 0 < ended_at - known_at <= 2 * BLOCK
 
 
 def test_two_calls_share_the_network_and_nothing_else() -> None:
