@@ -28,6 +28,8 @@ from voxrtc.models.profiles import Progress
 from voxrtc.models.urgency import SPECULATIVE, Urgency
 from voxrtc.models.wire import (
     Answer,
+    Ending,
+    Ends,
     Heard,
     Prepare,
     Ready,
@@ -60,7 +62,8 @@ class Scripted:
         return WARM
 
     async def transcribe(self, ask: Transcribe) -> AsyncGenerator[Heard, None]:
-        yield Heard(f"{unpack(ask.audio).size} samples, partial {ask.partial}", ask.language or "en", 1.0)
+        heard = f"{unpack(ask.audio).size} samples, partial {ask.partial}"
+        yield Heard(f"{ask.before} {heard}".lstrip(), ask.language or "en", 1.0, starts=[0.5] if ask.partial else [])
 
     async def answer(self, ask: Answer, urgency: Urgency) -> AsyncGenerator[Heard | Said | ToolCall, None]:
         if ask.audio is not None:
@@ -102,6 +105,11 @@ class Scripted:
     async def prepare(self, ask: Prepare) -> AsyncGenerator[Said, None]:
         return
         yield Said("")
+
+    async def ends(self, ask: Ends) -> AsyncGenerator[Ending, None]:
+        if ask.text == "refuse":
+            raise ModelsError("this is not to be read")
+        yield Ending(len(ask.text) / 100 if ask.language == "en" else -1.0)
 
     async def speak(self, ask: Speak, urgency: Urgency) -> AsyncGenerator[Speech, None]:
         count = int(ask.text.removeprefix("count ")) if ask.text.startswith("count ") else 1

@@ -35,12 +35,24 @@ async def test_every_verb_is_answered(scripted):
     assert client.ready == ready
 
     heard = await client.transcribe(np.zeros(1600, np.float32), "fr", partial=True)
-    assert heard == Heard("1600 samples, partial True", "fr", 1.0)
+    assert heard == Heard("1600 samples, partial True", "fr", 1.0, starts=[0.5])
+    heard = await client.transcribe(np.zeros(1600, np.float32), before="So it was")
+    assert heard == Heard("So it was 1600 samples, partial False", "en", 1.0)
+    assert await client.ends("so be it", "en") == 0.08
+    assert await client.ends("so sei es", "de") < 0, "not to be told"
     answered = [item async for item in client.answer(Answer("s", "", [], audio=b"\0\0\0\0"))]
     assert answered == [Heard("something", "en", 1.0), Said("0 ")]
     assert await client.prepare(Prepare("s", "", [], "hel")) is None
     speech = [item async for item in client.speak(Speak("count 3"))]
     assert [unpack(s.samples)[0] for s in speech] == [0, 1, 2]
+
+
+async def test_words_that_cannot_be_read_are_an_error_of_that_ask(scripted):
+    client = scripted()
+    await client.start()
+    with pytest.raises(ModelsError, match="this is not to be read"):
+        await client.ends("refuse", "en")
+    assert await client.ends("yes", "en") == 0.03
 
 
 async def test_ten_minutes_of_audio_go_over_the_wire_and_more_than_may_is_refused(scripted):

@@ -17,6 +17,8 @@ from voxrtc.models.tts import espeak
 from voxrtc.models.urgency import SPECULATIVE, Urgency
 from voxrtc.models.wire import (
     Answer,
+    Ending,
+    Ends,
     Heard,
     Prepare,
     Said,
@@ -83,6 +85,7 @@ async def test_ready_names_what_runs(ready_and_profile, told):
     assert ready.speaks == "hibari (English)"
     assert ready.voices["hibari"] == ["en"]
     assert "en" in ready.hears_languages
+    assert ready.hears_on
     assert ready.load_s > 0
     assert told[-1] == ("ready", 1.0)
     assert {"loading whisper-base", "loading smollm2-135m"} <= {what for what, _ in told}
@@ -127,6 +130,71 @@ async def test_language_may_be_left_open(profile):
 async def test_an_unknown_language_is_refused_with_a_sentence(profile):
     with pytest.raises(ModelsError, match="'xx'"):
         await collect(profile.transcribe(Transcribe(pack(clip("jfk")), "xx")))
+
+
+async def test_a_look_tells_where_its_words_begin_and_a_turn_does_not(profile):
+    (look,) = await collect(profile.transcribe(Transcribe(pack(clip("austen-0920")), "en", partial=True)))
+    assert len(look.starts) == len(look.text.split())
+    assert look.starts == sorted(look.starts)
+    (whole,) = await collect(profile.transcribe(Transcribe(pack(clip("austen-0920")), "en")))
+    assert whole.starts == []
+
+
+@pytest.mark.parametrize("ask", ["look", "transcribe", "answer"])
+async def test_the_rest_of_a_turn_is_heard_on_from_its_words(profile, ask):
+    """ "ask not what your country can do for you; ask what you can do for your country" """
+    before = "And so, my fellow Americans, ask not what your country can do for you,"
+    rest = clip("jfk")[int(7.9 * 16_000) :]
+    match ask:
+        case "look":
+            heard = (await collect(profile.transcribe(Transcribe(pack(rest), "en", True, before))))[0]
+            assert len(heard.starts) == len(heard.text.split()) - len(before.split())
+        case "transcribe":
+            heard = (await collect(profile.transcribe(Transcribe(pack(rest), "en", before=before))))[0]
+        case _:
+            heard = (await collect(profile.answer(answer(audio=rest, before=before))))[0]
+    assert heard.text.startswith(before)
+    assert "what you can do for your country" in heard.text.removeprefix(before).lower()
+
+
+async def ends(profile, text: str, language: str = "en") -> float:
+    (ending,) = await collect(profile.ends(Ends(text, language)))
+    assert isinstance(ending, Ending)
+    return ending.probability
+
+
+async def test_whole_turns_are_told_from_their_beginnings(profile):
+    for said in ("Could you call me back tomorrow", "I'd like to book a table for two", "Tell me a joke"):
+        words = said.split()
+        assert await ends(profile, said) > 0.2
+        assert await ends(profile, " ".join(words[:2])) < 0.1
+
+
+async def test_words_of_other_languages_are_not_read(profile):
+    for language in ("de", "fr", "ja", "", "auto"):
+        assert await ends(profile, "Tell me a joke", language) < 0
+
+
+async def test_reading_for_an_end_may_be_given_up(profile):
+    stream = profile.ends(Ends("Tell me a joke", "en"))
+    asking = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert await ends(profile, "Tell me a joke") > 0.2
+
+
+async def test_without_a_model_that_reads_nothing_is_told(profile, monkeypatch):
+    monkeypatch.setattr(profile, "_engines", dataclasses.replace(profile._engines, turns=None))
+    assert await ends(profile, "Tell me a joke") < 0
+
+
+async def test_no_model_that_reads_is_loaded_where_none_is_wanted():
+    """Nor fetched: the store is not asked."""
+    settings = Settings.model_validate({"models": {"turns": "none", "cache_dir": "/nonexistent"}})
+    profile = Embedded(settings)
+    assert profile._load_turns(lambda what, fraction: None) is None
+    await profile.close()
 
 
 async def test_closing_an_answer_stops_the_model(profile, monkeypatch):

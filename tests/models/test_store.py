@@ -353,9 +353,12 @@ def test_unknown_model(tmp_path):
 
 
 def test_needed_by_the_settings():
-    assert store.needed(Settings()) == ["whisper-base", "qwen2.5-1.5b", "silero-vad", "hibari"]
+    always = ["whisper-base", "qwen2.5-1.5b", "silero-vad", "smart-turn-v3.2"]
+    assert store.needed(Settings()) == [*always, "smollm2-135m", "hibari"]
+    unread = Settings.model_validate({"models": {"turns": "none"}})
+    assert store.needed(unread) == [*always, "hibari"]
     small = Settings.model_validate({"models": {"llm": "smollm2-135m"}, "tts": {"voice": "espeak"}})
-    assert store.needed(small) == ["whisper-base", "smollm2-135m", "silero-vad"]
+    assert store.needed(small) == ["whisper-base", "smollm2-135m", "silero-vad", "smart-turn-v3.2"], "each once"
 
 
 def test_voice_that_comes_with_its_package_is_verified_without_importing_it(tmp_path):

@@ -15,34 +15,44 @@ text = st.text(max_size=40)
 ids = st.integers(0, 2**53)
 number = st.floats(allow_nan=False)
 utterances = st.lists(
-    st.builds(wire.Utterance, st.sampled_from(["user", "assistant"]), text, st.booleans()), max_size=5
+    st.builds(wire.Utterance, st.sampled_from(["user", "assistant", "call", "result"]), text, st.booleans()), max_size=5
+)
+tools = st.lists(
+    st.builds(wire.Tool, text, text, st.dictionaries(text, text | ids | st.none(), max_size=3)), max_size=2
 )
 verbs = st.one_of(
-    st.builds(wire.Transcribe, st.binary(max_size=99), st.none() | text, st.booleans()),
+    st.builds(wire.Transcribe, st.binary(max_size=99), st.none() | text, st.booleans(), text),
     st.builds(
         wire.Answer,
         session=text,
         system=text,
         history=utterances,
         audio=st.none() | st.binary(max_size=99),
+        before=text,
         text=st.none() | text,
         language=st.none() | text,
         max_tokens=st.integers(1, 4096),
         temperature=number,
         seed=st.none() | ids,
+        tools=tools,
+        steps=utterances,
+        may_call=st.booleans(),
+        guess=text,
     ),
-    st.builds(wire.Prepare, text, text, utterances, text),
-    st.builds(wire.Speak, text, text, text, number, text, number),
+    st.builds(wire.Prepare, text, text, utterances, text, tools),
+    st.builds(wire.Ends, text, text),
+    st.builds(wire.Speak, text, text, text, number, text, number, text),
 )
 items = st.one_of(
-    st.builds(wire.Heard, text, text, number, number),
+    st.builds(wire.Heard, text, text, number, number, st.lists(number, max_size=5)),
+    st.builds(wire.Ending, number),
     st.builds(wire.Said, text),
     st.builds(wire.ToolCall, text, text, text),
     st.builds(wire.Speech, st.binary(max_size=99), ids, ids),
 )
 
 
-@given(st.builds(wire.Ask, ids, verbs) | st.builds(wire.Cancel, ids))
+@given(st.builds(wire.Ask, ids, verbs) | st.builds(wire.Cancel, ids) | st.builds(wire.Release, text))
 def test_what_a_client_sends(message):
     assert client.decode(encoder.encode(message)) == message
 
@@ -51,7 +61,7 @@ def test_what_a_client_sends(message):
     st.one_of(
         st.builds(wire.Item, ids, items),
         st.builds(wire.Done, ids),
-        st.builds(wire.Failed, ids, st.sampled_from(["busy", "refused", "broken"]), text),
+        st.builds(wire.Failed, ids, st.sampled_from(["busy", "refused", "broken", "gave_way"]), text),
         st.builds(wire.Loading, text, number),
         st.builds(
             wire.Ready,
@@ -59,6 +69,7 @@ def test_what_a_client_sends(message):
             st.dictionaries(text, st.lists(text, max_size=3), max_size=3),
             st.lists(text, max_size=3),
             number,
+            st.booleans(),
         ),
         st.builds(wire.Broken, text),
     )
