@@ -62,7 +62,7 @@ def figures(scores: Scores) -> dict[str, Any]:
     barge_in, echo, noise = (dict(scores[name]) for name in ("barge_in", "echo", "noise"))
     backchannels, silence, memory = scores["backchannels"], scores["silence"], scores["memory"]
     early = barge_in.pop("false")
-    false = {"early": early, "backchannels": backchannels["lost"], "noise": noise["false_interruptions"]}
+    false = {"early": early, "backchannels_lost": backchannels["lost"], "noise": noise["false_interruptions"]}
     keys = ("interruptions", "clause_errors", "word_errors", "within_one_word_ratio")
     return {
         "barge_in": {
@@ -75,7 +75,7 @@ def figures(scores: Scores) -> dict[str, Any]:
         "noise_turns": silence["turns"],
         "memory_errors": {key: memory[key] for key in keys},
         "scenes": {
-            "barge_in": barge_in | {"early": early},
+            "barge_in": barge_in,
             "backchannels": backchannels,
             "echo": echo,
             "noise": noise,

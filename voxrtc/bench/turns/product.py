@@ -9,12 +9,13 @@ from voxrtc.config import Settings
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.session import Session
 from voxrtc.endpointing.detector import Detector
-from voxrtc.endpointing.vad import SileroModel
+from voxrtc.endpointing.networks import Networks
 from voxrtc.events import Event
-from voxrtc.models import store
 from voxrtc.models.verbs import Models
 
 RULES = ("vad", "smart_turn", "fused")
+LONG_S = 3_600.0
+"""More than any scene lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Product:
     """Makes sessions. Loaded once for a process."""
 
     settings: Settings
-    silero: SileroModel
+    networks: Networks
 
     def session(self, models: Models, emit: Callable[[Event], None]) -> Session:
         """A session that nobody has talked to yet."""
@@ -30,16 +31,17 @@ class Product:
             call="bench",
             settings=self.settings,
             models=models,
-            detector=Detector(self.settings.endpointing, self.silero),
+            detector=Detector(self.settings.endpointing, self.networks.silero),
             emit=emit,
             phrases=Phrases(),
+            prosody=self.networks.prosody,
         )
 
 
 def load(settings: Settings, rule: str) -> Product:
-    """The product with ``settings``, but for the rule, and without a greeting."""
-    dialogue = settings.dialogue.model_copy(update={"greeting": ""})
+    """The product with ``settings``, but for the rule; it does not speak unasked. Raises StoreError."""
+    quiet = {"greeting": "", "idle_prompt_s": LONG_S, "idle_hangup_s": LONG_S}
+    dialogue = settings.dialogue.model_copy(update=quiet)
     endpointing = settings.endpointing.model_copy(update={"strategy": rule})
     settings = settings.model_copy(update={"dialogue": dialogue, "endpointing": endpointing})
-    folder = store.ensure("silero-vad", settings.models.cache_path, lambda what, fraction: None)
-    return Product(settings, SileroModel(next(folder.glob("*.onnx"))))
+    return Product(settings, Networks.load(settings))

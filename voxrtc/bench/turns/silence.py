@@ -71,4 +71,4 @@ def turns_of(take: Take) -> set[int]:
     ended = {h.event.turn for h in take.of(TurnEnded) if isinstance(h.event, TurnEnded)}
     dropped = {h.event.turn for h in take.of(TurnDropped) if isinstance(h.event, TurnDropped)}
     answered = {h.event.turn for h in take.of(ReplyStarted) if isinstance(h.event, ReplyStarted)}
-    return (ended - dropped) | answered
+    return ((ended - dropped) | answered) - {0}  # 0: what the assistant says unasked

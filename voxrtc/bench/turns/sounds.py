@@ -74,12 +74,11 @@ class Sounds:
             sound = self._word(which)
         else:
             return Sound(noises.at_level(self._noise(kind, part), part.dbfs))
-        samples = noises.at_level(sound.samples, part.dbfs)
-        words = sound.words
+        samples, words = sound.samples, sound.words
         if part.seconds is not None and samples.size > (end := sound.onset + round(part.seconds * HEARD_RATE)):
-            words = Said(sound.onset, sound.samples.size, words).between(0, end)
+            words = Said(sound.onset, samples.size, words).between(0, end)
             samples = _faded(samples[:end])
-        return Sound(samples, sound.onset, words)
+        return Sound(noises.at_level(samples, part.dbfs), sound.onset, words)
 
     def seconds(self, reply: str) -> float:
         """About how long it takes to say ``reply``."""

@@ -115,8 +115,12 @@ def _key(text: str) -> str:
     return text.strip().rstrip(" ,")
 
 
-def _alike(one: Samples, other: Samples) -> bool:
-    if one.size != other.size:
+def _alike(one: Samples, packet: Samples) -> bool:
+    """Whether ``packet`` is the stretch ``one``, which is shorter where the sound ends in it."""
+    if not one.size:
+        return False
+    other, rest = packet[: one.size], packet[one.size :]
+    if np.abs(rest).max(initial=0.0) > SILENT:
         return False
     norms = float(np.linalg.norm(one)), float(np.linalg.norm(other))
     if max(norms) < SILENT:

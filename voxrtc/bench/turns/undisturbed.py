@@ -146,13 +146,17 @@ def noise_scenes(sounds: Sounds, seed: int, quick: bool) -> list[Scene]:
 
 
 def score_noise(scenes: Sequence[Scene], takes: Sequence[Take]) -> dict[str, Any]:
-    """``false_interruptions``: times that a noise stopped the sound, whether it went on or not. ``lost``: replies that
-    were not heard to their end."""
+    """``false_interruptions``: times that a noise stopped the sound, whether it went on or not, and which. ``lost``:
+    replies that were not heard to their end."""
     stops = [sum(stop >= (take.cue or 0.0) for stop in take.stops) for take in takes]
     lost = [not whole(take) for take in takes]
+    by_sound = dict.fromkeys((name for name, _ in NOISES), 0)
+    for scene, n in zip(scenes, stops, strict=True):
+        by_sound[scene.parts[0].sound] += n
     return {
         "scenes": len(scenes),
         "false_interruptions": sum(stops),
+        "by_sound": by_sound,
         "lost": sum(lost),
         "ducked": sum(len(take.ducks) for take in takes),
         "faults": [scene.name for scene, n, gone in zip(scenes, stops, lost, strict=True) if n or gone],
