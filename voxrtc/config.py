@@ -85,7 +85,7 @@ class Endpointing(Section):
     threshold: Ratio = 0.5
     sure: float = Field(0.8, gt=0.0, le=1.0)
     doubt: float = Field(0.5, ge=0.0, lt=1.0)
-    evidence_ms: int = Field(300, ge=0, le=5_000)
+    evidence_ms: int = Field(500, ge=0, le=5_000)
     pause_ms: int = Field(80, ge=40, le=1_000)
     end_silence_ms: int = Field(550, ge=100, le=5_000)
     min_speech_ms: int = Field(120, ge=20, le=1_000)

@@ -57,9 +57,7 @@ class ScriptedModels:
     cancelled: list[str] = field(default_factory=list)
     """Verbs that were closed before their end."""
 
-    async def transcribe(
-        self, audio: Samples, language: str | None = None, *, partial: bool = False, before: str = ""
-    ) -> Heard:
+    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
         await self._work("transcribe", self.asr_s)
         text = self.partials[self.looked] if self.looked < len(self.partials) else ""
         self.looked += 1

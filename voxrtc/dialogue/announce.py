@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from voxrtc.audio import BLOCK, HEARD_RATE, Block
@@ -20,7 +21,7 @@ class CallClock:
         self.now = 0
         """Samples heard so far: the position of the next one."""
         self._offset: int | None = None
-        self._ticked = 0.0
+        self._ticked: float | None = None
 
     def join(self) -> None:
         """A new peer is heard from now on; its positions, wherever they begin, follow those of the last."""
@@ -31,14 +32,19 @@ class CallClock:
         if self._offset is None:
             self._offset = self.now - block.position
         if self._offset:
-            block = Block(block.position + self._offset, block.samples, block.concealed)
+            block = replace(block, position=block.position + self._offset)
         self.now = block.position + BLOCK
         self._ticked = asyncio.get_running_loop().time()
         return block
 
     def time_of(self, position: int) -> float:
         """``loop.time()`` when the sample at ``position`` came in."""
+        assert self._ticked is not None  # whoever has a position has heard something
         return self._ticked - (self.now - position) / HEARD_RATE
+
+    def position_at(self, time: float) -> int:
+        """The sample that comes in at ``loop.time()`` ``time``."""
+        return self.now if self._ticked is None else self.now + round((time - self._ticked) * HEARD_RATE)
 
 
 class Announcer:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from voxrtc.audio import Samples
 from voxrtc.config import Settings
 from voxrtc.dialogue.memory import Exchange, Memory
 from voxrtc.dialogue.phrases import ONE_MOMENT, words
 from voxrtc.dialogue.thought import Manner
 from voxrtc.dialogue.tools import Toolbox
-from voxrtc.dialogue.turns import Sound
 from voxrtc.models.wire import Answer, Prepare, pack
 
 
@@ -43,15 +43,14 @@ class Asks:
         self._tongue = tongue
         self._toolbox = toolbox
 
-    def answer(self, *, sound: Sound | None = None, text: str | None = None, again: Exchange | None = None) -> Answer:
+    def answer(self, *, audio: Samples | None = None, text: str | None = None, again: Exchange | None = None) -> Answer:
         """To answer a turn that was heard or written. ``again``: its exchange, where it is in the memory already."""
         dialogue = self._settings.dialogue
         return Answer(
             session=self._call,
             system=dialogue.system_prompt,
             history=self._memory.history(again),
-            audio=pack(sound.audio) if sound is not None else None,
-            before=sound.before if sound is not None else "",
+            audio=pack(audio) if audio is not None else None,
             text=text,
             language=self._tongue.heard_as,
             max_tokens=dialogue.max_reply_tokens,

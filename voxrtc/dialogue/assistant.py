@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from voxrtc.audio import HEARD_RATE, AudioOut
+from voxrtc.audio import HEARD_RATE, AudioOut, Samples
 from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.asks import Asks, Tongue
@@ -21,7 +21,7 @@ from voxrtc.dialogue.spoken import SpokenClause
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.dialogue.thought import Manner
 from voxrtc.dialogue.tools import Toolbox
-from voxrtc.dialogue.turns import Sound, Turn
+from voxrtc.dialogue.turns import Turn
 from voxrtc.dialogue.yielding import Held
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.events import Ended, FalseInterruption, Interrupted, SpeculationDropped, TurnDropped
@@ -92,11 +92,11 @@ class Assistant:
         mode = self._settings.dialogue.speculation
         return mode == "always" or (mode == "idle" and not self._models.answering(self._call))
 
-    def speculate(self, turn: Turn, sound: Sound) -> None:
+    def speculate(self, turn: Turn, audio: Samples) -> None:
         """Guess that ``turn`` is over, and begin to answer it."""
         self.drop_guess()
         self._guesses += 1
-        self.guess = self._begin(turn, self.asks.answer(sound=sound), guess=f"{self._call}/{self._guesses}")
+        self.guess = self._begin(turn, self.asks.answer(audio=audio), guess=f"{self._call}/{self._guesses}")
 
     def drop_guess(self) -> None:
         """It was wrong: the turn goes on, or something else came between."""
@@ -109,14 +109,14 @@ class Assistant:
         spent_s = asyncio.get_running_loop().time() - guess.times.asked
         self._say(SpeculationDropped, spent_ms=round(spent_s * 1000, 1))
 
-    def answer(self, turn: Turn, sound: Sound) -> None:
-        """``turn`` is over: let the guess at it be heard, if there is one, or else answer ``sound``."""
+    def answer(self, turn: Turn, audio: Samples) -> None:
+        """``turn`` is over: let the guess at it be heard, if there is one, or else answer ``audio``."""
         # A guess that failed is made again, unless the models are gone: then its apology is all that can be had now.
         if self.guess is not None and self.guess.failure is not None and self._models.ready is not None:
             self.drop_guess()
         guess, self.guess = self.guess, None
         if guess is None:
-            guess = self._begin(turn, self.asks.answer(sound=sound))
+            guess = self._begin(turn, self.asks.answer(audio=audio))
             guess.speculated = False
         self._release(guess)
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from voxrtc.audio import HEARD_RATE, Block
+from voxrtc.audio import HEARD_RATE, AudioOut, Block, Samples
 from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.assistant import Assistant
+from voxrtc.dialogue.echo import EchoGuard
 from voxrtc.dialogue.evidence import Evidence
 from voxrtc.dialogue.floor import Floor
 from voxrtc.dialogue.partials import Partials
 from voxrtc.dialogue.tasks import Tasks
-from voxrtc.dialogue.turns import PRE_ROLL, Sound, Turn, TurnAudio
+from voxrtc.dialogue.turns import PRE_ROLL, Turn, TurnAudio
 from voxrtc.endpointing import waits
 from voxrtc.endpointing.detector import Decision, Ended, Paused, Resumed, Started, TurnDetector
 from voxrtc.endpointing.prosody import SECONDS, Prosody
@@ -58,15 +59,26 @@ class Caller:
         self._tasks = tasks
         self._audio = TurnAudio(2 * settings.endpointing.max_turn_s)
         self._evidence = Evidence(waits.make(settings.endpointing).uses, detector, prosody, models, tasks)
+        self._echo = EchoGuard() if settings.dialogue.echo_guard else None
         self._partials: Partials | None = None
         self._listening: asyncio.Task[None] | None = None
         self._turns = 0
 
     # -- what comes from outside ------------------------------------------------------------------------------
 
+    def face(self, mouth: AudioOut) -> None:
+        """What ``mouth`` says from now on may come back as an echo."""
+        mouth.tap = self._played if self._echo is not None else None
+
+    def _played(self, samples: Samples, at: float) -> None:
+        if self._echo is not None:
+            self._echo.played(samples, self._clock.position_at(at))
+
     def hear(self, block: Block) -> None:
         """The next 20 ms."""
         now = self._clock.now
+        if self._echo is not None:
+            block = self._echo.guard(block)
         starts = (self.turn.start if self.turn else None, self._assistant.needed_from)
         self._audio.add(block, min((start for start in starts if start is not None), default=None))
         listening = self.turn is not None or self.floor.listens(self._assistant.reply is not None)
@@ -163,21 +175,12 @@ class Caller:
 
     def _look(self, turn: Turn, now: int) -> None:
         if self._partials is not None and self._partials.due(now):
-            self._partials.look(self._sound(turn, now), self._assistant.tongue.heard_as, now, self._tasks)
-
-    def _sound(self, turn: Turn, end: int) -> Sound:
-        """What is to be heard of ``turn`` up to ``end``: without what is known already, where the models can do so."""
-        partials, ready = self._partials, self._models.ready
-        if partials is None or not partials.before or ready is None or not ready.hears_on:
-            return Sound(self._audio.of(turn, end))
-        return Sound(self._audio.since(partials.since, end), partials.before)
+            self._partials.look(self._audio.of(turn, now), self._assistant.tongue.heard_as, now, self._tasks)
 
     def _join(self, turn: Turn, before: Turn | None) -> None:
         """``turn`` goes on from one whose words were never known: both are one turn."""
         if before is not None:
             turn.start = before.start
-            if self._partials is not None:
-                self._partials.anew(turn.start)
 
     def _decided(self, decision: Decision) -> None:
         if self.floor.pressed:
@@ -227,21 +230,18 @@ class Caller:
         if self._partials is not None:
             self._partials.stop()
         if not turn.contended and self._assistant.guesses:
-            self._assistant.speculate(turn, self._sound(turn, end))
+            self._assistant.speculate(turn, self._audio.of(turn, end))
         self._evidence.gather(self._audio.cut(max(turn.start - PRE_ROLL, end - LOOKED_BACK), self._clock.now))
         wanted = self._assistant.held is not None or (self._evidence.of_words and not turn.contended)
         if wanted and not self.floor.pressed and self._assistant.guess is None:
-            self._listening = self._tasks.spawn(self._listen(turn, self._sound(turn, end)), "words in a pause")
+            self._listening = self._tasks.spawn(self._listen(turn, self._audio.of(turn, end)), "words in a pause")
 
-    async def _listen(self, turn: Turn, sound: Sound) -> None:
+    async def _listen(self, turn: Turn, audio: Samples) -> None:
         """Learn what ``turn`` said until its pause, where no guess at an answer does."""
         try:
-            self.overheard(turn, await self._transcribe(sound))
+            self.overheard(turn, await self._models.transcribe(audio, self._assistant.tongue.heard_as))
         except ModelsError as error:
             log.debug("the words in a pause were not to be had: %s", error)  # the turn itself will tell the caller
-
-    async def _transcribe(self, sound: Sound) -> Heard:
-        return await self._models.transcribe(sound.audio, self._assistant.tongue.heard_as, before=sound.before)
 
     def _resume(self, turn: Turn, start: int) -> None:
         turn.paused = False
@@ -257,9 +257,8 @@ class Caller:
         if not turn.voiced or turn.contended:
             self._drop(turn, "no speech" if not turn.voiced else "did not interrupt")
             return
-        sound = self._sound(turn, end)
         self._over(turn)
-        self._assistant.answer(turn, sound)
+        self._assistant.answer(turn, self._audio.of(turn, end))
 
     def _drop(self, turn: Turn, reason: str) -> None:
         """``turn`` is over, and nothing follows from it."""

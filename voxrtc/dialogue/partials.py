@@ -7,9 +7,8 @@ import logging
 import re
 from collections.abc import Callable
 
-from voxrtc.audio import HEARD_RATE
+from voxrtc.audio import HEARD_RATE, Samples
 from voxrtc.dialogue.tasks import Tasks
-from voxrtc.dialogue.turns import Sound
 from voxrtc.errors import ModelsError
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Heard, Prepare
@@ -22,10 +21,7 @@ _END = re.compile(r"[\s.,;:!?…。、！？]+$")
 
 
 LONGEST = 25 * HEARD_RATE
-"""Samples. Longer ones get no more looks: recognisers take 30 s at a time."""
-SETTLED = HEARD_RATE
-"""Samples after the beginning of a word from which on a look is trusted about it. Its place is known to 0.1 s, and a
-recogniser that goes on in the middle of a word is helped by being told the words before."""
+"""Samples. A longer turn gets no more looks: each one is at the whole turn, and recognisers take 30 s at a time."""
 
 
 class StableText:
@@ -36,8 +32,6 @@ class StableText:
 
     def __init__(self) -> None:
         self.shown = ""
-        self.agreed = 0
-        """How many words the last two hypotheses agreed on."""
         self._before: list[str] = []
         """The words of the hypothesis before, as they are compared."""
 
@@ -47,7 +41,7 @@ class StableText:
         if not words:
             return self.shown  # a look that gave way says nothing, and contradicts nothing
         keys = [_key(word[0]) for word in words]
-        self.agreed = agreed = len(words) if whole else _common(keys, self._before)
+        agreed = len(words) if whole else _common(keys, self._before)
         self._before = keys
         known = len(_WORD.findall(self.shown))
         wanted = words[known:agreed]
@@ -86,13 +80,10 @@ class Partials:
         prepare: Callable[[str], Prepare],
     ) -> None:
         """``every_ms``: between looks, 0 for none. ``show``: told each longer text. ``prepare``: what to warm."""
-        self.before = ""
-        """Words that need not be heard again ..."""
-        self.since = start
-        """... and the sample at which the next one begins."""
         self._models = models
         self._every = every_ms * HEARD_RATE // 1000
         self._next = start + self._every
+        self._last = start + LONGEST
         self._show = show
         self._prepare = prepare
         self._text = StableText()
@@ -106,16 +97,12 @@ class Partials:
     def due(self, now: int) -> bool:
         """Whether it is time for another look, at sample ``now``."""
         idle = self._task is None or self._task.done()
-        return self._every > 0 and self._next <= now < self.since + LONGEST and idle
+        return self._every > 0 and self._next <= now < self._last and idle
 
-    def look(self, sound: Sound, language: str | None, now: int, tasks: Tasks) -> None:
-        """Transcribe ``sound``: what there is of the turn by sample ``now``."""
+    def look(self, audio: Samples, language: str | None, now: int, tasks: Tasks) -> None:
+        """Transcribe ``audio``, the turn so far."""
         self._next = now + self._every
-        self._task = tasks.spawn(self._look(sound, language, now), "partial transcript")
-
-    def anew(self, start: int) -> None:
-        """The turn begins earlier than was known, at sample ``start``: all of it is to be heard."""
-        self.before, self.since = "", start
+        self._task = tasks.spawn(self._look(audio, language), "partial transcript")
 
     def stop(self) -> None:
         """Give up the look that is under way: something more urgent needs the models."""
@@ -128,28 +115,12 @@ class Partials:
         if self._text.extend(heard.text, whole) != before:
             self._show(self._text.shown, heard)
 
-    async def _look(self, sound: Sound, language: str | None, now: int) -> None:
+    async def _look(self, audio: Samples, language: str | None) -> None:
         try:
-            heard = await self._models.transcribe(sound.audio, language, partial=True, before=sound.before)
+            heard = await self._models.transcribe(audio, language, partial=True)
             self.add(heard, whole=False)
-            self._settle(sound, heard, now)
             # Not what is shown: that keeps early mishearings, and the model would read the whole turn anew at its end.
             if text := likely(heard.text):
                 await self._models.prepare(self._prepare(text))
         except ModelsError as error:
             log.debug("a partial transcript was not to be had: %s", error)  # the turn itself will tell the caller
-
-    def _settle(self, sound: Sound, heard: Heard, now: int) -> None:
-        """What two looks agreed on and was said a while ago need not be heard again: the rest of the turn then takes
-        as long to hear as it is long. Only where the models can go on from words, and said where these begin."""
-        words = heard.text.split()
-        known = len(sound.before.split())
-        if sound.before != self.before or len(words) != known + len(heard.starts):
-            return
-        began = now - sound.audio.size
-        agreed = min(len(words) - 1, self._text.agreed)
-        for count in range(agreed, known, -1):
-            start = began + round(heard.starts[count - known] * HEARD_RATE)
-            if now - start >= SETTLED:
-                self.before, self.since = " ".join(words[:count]), start
-                return

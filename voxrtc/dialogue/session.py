@@ -93,6 +93,7 @@ class Session:
             raise RuntimeError("this session runs with another pair of ears and mouth")
         self._clock.join()
         self._announce_call()
+        self._caller.face(mouth)
         self._assistant.attach(mouth)
         if not self._ran and self._settings.dialogue.greeting:
             self._assistant.greet(self._settings.dialogue.greeting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,8 +11,6 @@ from voxrtc.audio import BLOCK, HEARD_RATE, Block, Samples
 
 PRE_ROLL = HEARD_RATE * 300 // 1000
 """Samples before the first voice that go with a turn: soft onsets lie there, and recognisers want a run-up."""
-WORD_PRE_ROLL = HEARD_RATE * 60 // 1000
-"""Samples before a word inside a turn from which on the turn is heard again."""
 POST_ROLL = HEARD_RATE * 200 // 1000
 """Samples after the last voice that go with it, as far as they are there."""
 KEPT = 2 * HEARD_RATE
@@ -44,14 +42,6 @@ class Turn:
         return (self.end - self.start) * 1000 / HEARD_RATE
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """What there is to hear: ``audio`` (n,) at 16 kHz, which goes on from the words ``before``."""
-
-    audio: Samples
-    before: str = ""
-
-
 class TurnAudio:
     """The last of what was heard: enough for the turn that is on, never more than ``longest_s``."""
 
@@ -60,8 +50,9 @@ class TurnAudio:
         self._longest = int(longest_s * HEARD_RATE) + KEPT
 
     def add(self, block: Block, needed_from: int | None) -> None:
-        """Append a block; of the older ones, keep what may still be asked for: from ``needed_from`` on."""
-        self._blocks.append(block)
+        """Append a block, silence if it is an echo; of the older ones, keep what may still be asked for: from
+        ``needed_from`` on."""
+        self._blocks.append(replace(block, samples=np.zeros_like(block.samples)) if block.echo else block)
         now = block.position + block.samples.size
         keep = now - KEPT if needed_from is None else min(now - KEPT, needed_from - PRE_ROLL)
         keep = max(keep, now - self._longest)
@@ -85,7 +76,3 @@ class TurnAudio:
     def of(self, turn: Turn, end: int) -> Samples:
         """The sound of ``turn`` up to ``end``, with what belongs around it."""
         return self.cut(turn.start - PRE_ROLL, end + POST_ROLL)
-
-    def since(self, start: int, end: int) -> Samples:
-        """The sound from a word on that begins at ``start``, with what belongs around it."""
-        return self.cut(start - WORD_PRE_ROLL, end + POST_ROLL)

@@ -112,11 +112,9 @@ class HostClient:
 
     # -- the verbs ------------------------------------------------------------------------------------------
 
-    async def transcribe(
-        self, audio: Samples, language: str | None = None, *, partial: bool = False, before: str = ""
-    ) -> Heard:
+    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
         heard: Heard | None = None
-        async with contextlib.aclosing(self._items(Transcribe(pack(audio), language, partial, before), Heard)) as items:
+        async with contextlib.aclosing(self._items(Transcribe(pack(audio), language, partial), Heard)) as items:
             async for item in items:
                 heard = item
         if heard is None:

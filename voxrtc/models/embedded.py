@@ -102,7 +102,6 @@ class Embedded:
             voices={name: list(engine.languages) for name, engine in self._engines.voices.items()},
             hears_languages=HEARS_LANGUAGES,
             load_s=time.monotonic() - began,
-            hears_on=True,
         )
 
     def _load(self, progress: Progress) -> _Engines:
@@ -174,13 +173,13 @@ class Embedded:
 
     async def transcribe(self, ask: Transcribe) -> AsyncGenerator[Heard, None]:
         if ask.partial:
-            looking = self._glances.stream(self._hear(ask.audio, ask.language, ask.before, timed=True), LAST)
+            looking = self._glances.stream(self._hear(ask.audio, ask.language), LAST)
             async with contextlib.aclosing(looking) as items:
                 async for heard in items:
                     yield heard
             return
         with self._traffic.joined(Urgency()):
-            async with contextlib.aclosing(self._ears.stream(self._hear(ask.audio, ask.language, ask.before))) as items:
+            async with contextlib.aclosing(self._ears.stream(self._hear(ask.audio, ask.language))) as items:
                 async for heard in items:
                     yield heard
 
@@ -192,7 +191,7 @@ class Embedded:
             text = ask.text or ""
             if ask.audio is not None:
                 await self._traffic.clear(urgency)
-                hearing = self._ears.stream(self._hear(ask.audio, ask.language, ask.before), urgency)
+                hearing = self._ears.stream(self._hear(ask.audio, ask.language), urgency)
                 async with contextlib.aclosing(hearing) as items:
                     async for heard in items:
                         text = heard.text
@@ -231,14 +230,12 @@ class Embedded:
 
     # -- what the threads do ----------------------------------------------------------------------------------
 
-    def _hear(
-        self, audio: bytes, language: str | None, before: str, timed: bool = False
-    ) -> Callable[[Job[Heard]], None]:
+    def _hear(self, audio: bytes, language: str | None) -> Callable[[Job[Heard]], None]:
         whisper = self._loaded.whisper
 
         def work(job: Job[Heard]) -> None:
             known = None if language in ("", "auto") else language
-            heard = whisper.hear(unpack(audio), known, job.stops, before, timed)
+            heard = whisper.hear(unpack(audio), known, job.stops)
             if job.gave_way and job.priority < LAST:
                 raise GaveWay(GAVE_WAY)
             job.emit(heard)

@@ -21,10 +21,8 @@ class Models(Protocol):
     def ready(self) -> Ready | None:
         """What runs, or None while the models are not warm."""
 
-    async def transcribe(
-        self, audio: Samples, language: str | None = None, *, partial: bool = False, before: str = ""
-    ) -> Heard:
-        """The words in ``audio`` (n,) at 16 kHz. Empty text where there is no speech in it. ``before``: as in wire."""
+    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
+        """The words in ``audio`` (n,) at 16 kHz. Empty text where there is no speech in it."""
 
     def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
         """First one Heard (only where ``ask.audio`` is set; nothing follows it if its text is empty), then the

@@ -62,9 +62,7 @@ class Transcribe(Message, frozen=True):
     audio: bytes
     language: str | None = None
     partial: bool = False
-    """A look at an unfinished turn: gives way to everything else, may be answered less carefully, tells ``starts``."""
-    before: str = ""
-    """What was said before ``audio`` begins, in the same turn, where that is known already."""
+    """A look at an unfinished turn: gives way to everything else, may be answered less carefully."""
 
 
 class Answer(Message, frozen=True):
@@ -74,8 +72,6 @@ class Answer(Message, frozen=True):
     system: str
     history: list[Utterance]
     audio: bytes | None = None
-    before: str = ""
-    """With ``audio``: what was said before it begins, in the same turn (only where Ready.hears_on)."""
     text: str | None = None
     language: str | None = None
     max_tokens: int = 160
@@ -127,16 +123,12 @@ Verb = Transcribe | Answer | Prepare | Ends | Speak
 
 
 class Heard(Message, frozen=True):
-    """What was said, ``before`` included. ``confidence``: mean token probability, 0..1. Empty text: no speech in it.
-
-    ``starts``: of a partial transcript, where in its audio the words after ``before`` begin, in seconds; may be empty.
-    """
+    """What was said. ``confidence``: mean token probability, 0..1. Empty text: nothing that is speech."""
 
     text: str
     language: str
     confidence: float
     took_ms: float = 0.0
-    starts: list[float] = []
 
 
 class Ending(Message, frozen=True):
@@ -226,8 +218,6 @@ class Ready(Message, frozen=True):
     """Voice name to the language codes it speaks."""
     hears_languages: list[str]
     load_s: float
-    hears_on: bool = False
-    """Whether the beginning of a turn need not be heard again: ``before`` may stand for it."""
 
 
 class Broken(Message, frozen=True):

@@ -30,22 +30,17 @@ BUDGET = 0.05
 NEVER_MS = 2_600.0
 """The latency of an end that is not found while the trace lasts."""
 
-_MIN, _MAX = (100, 200, 300, 400, 600), (600, 1000, 1500, 2500)
+_SURE = (0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.97)
+_MIN, _MAX = (100, 150, 200, 250, 300, 400), (1000, 1250, 1500, 2000)
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "vad": [{"end_silence_ms": ms} for ms in range(100, 2501, 25)],
     "smart_turn": [
         {"threshold": threshold, "min_silence_ms": least, "max_silence_ms": most}
-        for threshold, least, most in product(
-            (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98), _MIN, _MAX
-        )
-        if least < most
+        for threshold, least, most in product(_SURE, _MIN, _MAX)
     ],
     "fused": [
         {"sure": sure, "doubt": sure * part, "min_silence_ms": least, "max_silence_ms": most, "evidence_ms": wait}
-        for sure, part, least, most, wait in product(
-            (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97), (0.3, 0.6, 0.9), _MIN, _MAX, (0, 500)
-        )
-        if least < most
+        for sure, part, least, most, wait in product(_SURE, (0.3, 0.6, 0.9), _MIN, _MAX, (0, 350))
     ],
 }
 """What each rule may be set to, over its defaults: the same freedom for every one."""

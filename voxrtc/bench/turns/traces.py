@@ -24,9 +24,7 @@ PROSODY_MS = 35.0
 WHISPER_MS, WHISPER_MS_PER_S = 60.0, 30.0
 READING_MS = 20.0
 """How long the models take: measured on two cores (docs/benchmarks.md)."""
-HEARD_ON_S = 2.2
-"""Of a longer turn only the last seconds are still to be heard when it pauses: a look every 0.6 s has settled the rest
-(dialogue.partials), up to a second before it."""
+
 
 LISTENED_S = 2.6
 """Seconds of silence after the voice that are recorded: more than any rule waits."""
@@ -107,7 +105,7 @@ def trace(place: Place, models: Models, settings: Endpointing, noise_dbfs: float
     voice = sound[max(0, LEAD - HEARD_RATE * 3 // 10) : paused_at]
     words = models.whisper.hear(voice, "en").text
     known = (paused_at - end) / MS
-    words_at = known + WHISPER_MS + WHISPER_MS_PER_S * min(HEARD_ON_S, voice.size / HEARD_RATE) + READING_MS
+    words_at = known + WHISPER_MS + WHISPER_MS_PER_S * voice.size / HEARD_RATE + READING_MS
     return Trace(
         recording=place.recording,
         done=place.done,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,6 @@ POSITION_S = 0.02
 LANES = 2
 """One for what a caller waits for, one for looks at unfinished turns. On two cores a clip of 3 s takes 0.12 s (0.16 to
 0.24 while the other lane works) with a thread for each lane; with one lane of two threads 0.15 (0.38 to 0.63)."""
-REMEMBERED = 60
-"""Tokens of what was said before that whisper is told: some 45 words. Hearing only the rest of a turn, so prompted, six
-recordings cut at 46 places had 1.0 % word errors (1.1 % heard whole; 5.8 % unprompted)."""
 TOKENS_PER_S = 9
 """Fast English is under 6 tokens a second; scripts of several bytes a sign need more."""
 SILENT_DBFS = -66.0
@@ -86,80 +83,57 @@ class Whisper:
         self._task = [self._id("<|transcribe|>"), self._id("<|notimestamps|>")]
         self._start = self._id("<|startoftranscript|>")
 
-    def hear(
-        self,
-        samples: Samples,
-        language: str | None,
-        cancelled: Cancelled = lambda: False,
-        before: str = "",
-        timed: bool = False,
-    ) -> Heard:
+    def hear(self, samples: Samples, language: str | None, cancelled: Cancelled = lambda: False) -> Heard:
         """The words in ``samples`` (n,) at 16 kHz, n of any size; ``language`` ISO 639-1, None to detect it.
 
-        ``before``: what was said up to where ``samples`` begin, if known; the text then begins with it. ``timed``: tell
-        where the words in ``samples`` start (of the first CUT_S of them).
         Text is empty where there is no speech. Where ``cancelled`` turns true on the way: what there is by then.
         Raises ModelsError for a language it does not know.
         """
         began = time.perf_counter()
-        texts: list[str] = [before] if before else []
-        prompt = self._prompt(before)
+        texts: list[str] = []
         weights: list[tuple[float, int]] = []
-        starts: list[float] = []
         for piece in _pieces(samples):
             if cancelled():
                 break
             if piece.size < LEAST_S * HEARD_RATE or level_dbfs(piece) < SILENT_DBFS:
                 continue
-            language, decoded, encoded = self._hear_piece(piece, language, cancelled, prompt)
+            language, decoded = self._hear_piece(piece, language, cancelled)
             text = self._tokenizer.decode(decoded.tokens).strip() if _is_speech(decoded) else ""
             if _says_something(text):
                 texts.append(text)
                 weights.append((decoded.p, len(decoded.tokens)))
-                if timed and not starts and not cancelled():
-                    starts = self._starts(encoded, text, language, piece.size)
-            prompt = []
         total = sum(count for _, count in weights)
         confidence = sum(p * count for p, count in weights) / total if total else 0.0
-        return Heard(" ".join(texts), language or "", confidence, (time.perf_counter() - began) * 1e3, starts)
+        return Heard(" ".join(texts), language or "", confidence, (time.perf_counter() - began) * 1e3)
 
     def word_starts(self, samples: Samples, text: str, language: str = "en") -> list[float]:
         """Seconds at which each word of ``text``, said in ``samples`` (n,) of at most 30 s, begins.
 
         By the attention of whisper's alignment heads and dynamic time warping (openai/whisper ``timing.py``); within
-        0.1 s. Raises ModelsError where there is more than 30 s.
+        0.1 s, but a word after a silence as early as the silence. Raises ModelsError where there is more than 30 s.
         """
         seconds = samples.size / HEARD_RATE
         if seconds > LONGEST_S:
             raise ModelsError(f"words can be placed in {LONGEST_S:g} s of sound at most, not in {seconds:.1f} s")
-        return self._starts(self._encode(samples, _window(seconds)), text, language, samples.size)
-
-    def _starts(self, encoded: ctranslate2.StorageView, text: str, language: str, size: int) -> list[float]:
         ids: list[int] = []
         firsts: list[int] = []
         for word in text.split():
             firsts.append(len(ids))
             ids += self._tokenizer.encode(f" {word}", add_special_tokens=False).ids
         sot = [self._start, self._id(f"<|{language}|>"), self._task[0]]
-        aligned = self._model.align(encoded, sot, [ids], size // HOP)[0].alignments
+        encoded = self._encode(samples, _window(seconds))
+        aligned = self._model.align(encoded, sot, [ids], samples.size // HOP)[0].alignments
         begins: dict[int, int] = {}
         for token, position in aligned:
             begins.setdefault(int(token), int(position))
         return [begins.get(first, 0) * POSITION_S for first in firsts]
 
-    def _prompt(self, before: str) -> list[int]:
-        """The tokens by which whisper is told what was said before (openai/whisper ``decoding.py``, its "prompt")."""
-        ids = self._tokenizer.encode(f" {before}", add_special_tokens=False).ids if before else []
-        return [self._id("<|startofprev|>"), *ids[-REMEMBERED:]] if ids else []
-
-    def _hear_piece(
-        self, samples: Samples, language: str | None, cancelled: Cancelled, prompt: list[int]
-    ) -> tuple[str, _Decoded, ctranslate2.StorageView]:
+    def _hear_piece(self, samples: Samples, language: str | None, cancelled: Cancelled) -> tuple[str, _Decoded]:
         seconds = samples.size / HEARD_RATE
         window = _window(seconds)
         encoded = self._encode(samples, window)
         language = language or self._detect(encoded)
-        decoded = self._decode(encoded, language, seconds, cancelled, prompt)
+        decoded = self._decode(encoded, language, seconds, cancelled)
         if (
             window < CAREFUL_S
             and _is_speech(decoded)
@@ -168,8 +142,8 @@ class Whisper:
         ):
             decoded = self._decode(self._encode(samples, CAREFUL_S), language, seconds, cancelled)
         if decoded.capped:
-            return language, _Decoded(without_loop(decoded.tokens), decoded.p, decoded.no_speech, True), encoded
-        return language, decoded, encoded
+            return language, _Decoded(without_loop(decoded.tokens), decoded.p, decoded.no_speech, True)
+        return language, decoded
 
     def _encode(self, samples: Samples, window: float) -> ctranslate2.StorageView:
         """Encoder output of ``samples``, followed by silence up to ``window`` seconds."""
@@ -183,12 +157,7 @@ class Whisper:
         return str(token).strip("<|>")
 
     def _decode(
-        self,
-        encoded: ctranslate2.StorageView,
-        language: str,
-        seconds: float,
-        cancelled: Cancelled,
-        prompt: Sequence[int] = (),
+        self, encoded: ctranslate2.StorageView, language: str, seconds: float, cancelled: Cancelled
     ) -> _Decoded:
         """Greedy search in one native call (going on from tokens already known costs as much as making them anew)."""
         if cancelled():
@@ -196,7 +165,7 @@ class Whisper:
         room = _room(seconds)
         result = self._model.generate(
             encoded,
-            [[*prompt, self._start, self._id(f"<|{language}|>"), *self._task]],
+            [[self._start, self._id(f"<|{language}|>"), *self._task]],
             beam_size=1,
             max_length=2 * room,  # the runtime gives half of it to the text
             return_scores=True,
