@@ -48,6 +48,8 @@ class Metrics:
         self.speculation = counter(
             "voxrtc_speculation", "Replies prepared in a pause, by what became of them", ["outcome"], registry=registry
         )
+        for outcome in ("kept", "dropped"):
+            self.speculation.labels(outcome)
         self.wasted = counter(
             "voxrtc_speculation_wasted_seconds", "Time since they were begun, of those dropped", registry=registry
         )

@@ -19,6 +19,8 @@ async def test_health_on_both_ports(serve: Serve) -> None:
             assert answer.headers["Cache-Control"] == "no-store"
             body = await answer.json()
         assert body.pop("uptime_s") >= 0
+        counts = body.pop("counts")
+        assert (counts["turns"], counts["interruptions"], counts["speculation_kept"]) == (0, 0, 0)
         assert body.pop("latency_ms")["asr"] == {"p50": None, "p95": None}
         assert body == {
             "status": "ok",

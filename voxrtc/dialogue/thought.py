@@ -101,7 +101,6 @@ class Thought:
             ask = msgspec.structs.replace(
                 ask,
                 audio=None,
-                before="",
                 text=self._heard.text if self._heard is not None else ask.text,
                 steps=[*ask.steps, *steps],
                 may_call=rounds < MOST_STEPS,
