@@ -133,6 +133,7 @@ def test_a_comma_after_a_word_needs_no_waiting() -> None:
             "Extraordinarily uncompromising grandmothers",
         ),
         ("To be or not to be that is the question.", "To be or not to be"),
+        ("Mr. John Dashwood had leisure to think about it for a long while.", "Mr. John Dashwood"),
     ],
 )
 def test_the_first_clause_may_end_in_a_breath(text: str, first: str) -> None:

@@ -31,6 +31,25 @@ BREATHS = frozenset(
     {"about", "although", "and", "as", "at", "because", "before", "but", "by", "for", "from", "how", "if", "in", "into"}
     | {"on", "or", "so", "that", "through", "to", "until", "what", "when", "where", "whether", "which", "while", "who"}
     | {"why", "with", "without"}
+    # after a long subject, also before its verb: "Mr. John Dashwood, | had then leisure"
+    | {
+        "are",
+        "can",
+        "could",
+        "did",
+        "does",
+        "had",
+        "has",
+        "have",
+        "is",
+        "may",
+        "might",
+        "must",
+        "should",
+        "was",
+        "were",
+    }
+    | {"will", "would"}
 )
 """English words before which a speaker may draw breath."""
 BREATHLESS = 2.5
