@@ -40,6 +40,8 @@ class Block:
     samples: Samples
     concealed: bool = False
     """True where the samples were made up for a packet that never came."""
+    echo: bool = False
+    """True where they are the assistant's own voice, coming back, and nothing else."""
 
 
 @dataclass(slots=True, eq=False)

@@ -152,7 +152,7 @@ class Detector:
         decisions: list[Decision] = []
         whole = samples.size - samples.size % FRAME
         for at in range(0, whole, FRAME):
-            decisions += self._frame(samples[at : at + FRAME])
+            decisions += self._frame(samples[at : at + FRAME], block.echo)
         self._rest = samples[whole:]
         return decisions
 
@@ -163,10 +163,13 @@ class Detector:
         self._quiet()
         return [Ended(self._start, self._end)]
 
-    def _frame(self, samples: Samples) -> list[Decision]:
+    def _frame(self, samples: Samples, echo: bool) -> list[Decision]:
         before = self._now
         self._now += FRAME
-        seen = self._vad.judge(samples)
+        seen = self._vad.judge(samples, echo)
+        if echo:  # what was taken for a voice before it was probably echo as well
+            self._voice = 0
+            self._loud_until = -BRIDGE
         speech = seen.speech >= self._threshold
         if seen.loud:
             if before - self._loud_until > BRIDGE:

@@ -143,8 +143,11 @@ class Vad:
         self._gate = LevelGate()
         self._threshold = threshold
 
-    def judge(self, frame: Samples) -> Frame:
-        """Judge the next FRAME samples."""
+    def judge(self, frame: Samples, echo: bool = False) -> Frame:
+        """Judge the next FRAME samples. ``echo``: they are no caller's voice, but silero hears them: whoever speaks
+        over them is then known for a voice at once, and not when silero has come to listen."""
         speech = self._silero.feed(frame)
+        if echo:
+            return Frame(loud=False, speech=0.0)
         loud = self._gate.loud(level_dbfs(frame), speech >= self._threshold)
         return Frame(loud=loud and self._edges.is_speech(to_pcm16(frame), HEARD_RATE), speech=speech)
