@@ -15,7 +15,6 @@ from voxrtc.audio import HEARD_RATE
 from voxrtc.bench.virtual import in_virtual_time
 from voxrtc.dialogue.partials import LONGEST, Partials, StableText, likely
 from voxrtc.dialogue.tasks import Tasks
-from voxrtc.dialogue.turns import Sound
 from voxrtc.errors import ModelsError
 from voxrtc.models.wire import Heard, Prepare
 
@@ -58,7 +57,7 @@ class Scene:
 @in_virtual_time
 async def test_a_look_that_fails_is_only_a_look() -> None:
     scene = Scene(ScriptedModels(fail=lambda verb, given: ModelsError("busy")))
-    scene.partials.look(Sound(np.zeros(100, np.float32)), "en", at_ms(500), scene.tasks)
+    scene.partials.look(np.zeros(100, np.float32), "en", at_ms(500), scene.tasks)
     assert not scene.partials.due(at_ms(2000))  # one at a time
     await asyncio.sleep(1)
     assert scene.partials.due(at_ms(2000))
