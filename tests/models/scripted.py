@@ -62,8 +62,7 @@ class Scripted:
         return WARM
 
     async def transcribe(self, ask: Transcribe) -> AsyncGenerator[Heard, None]:
-        heard = f"{unpack(ask.audio).size} samples, partial {ask.partial}"
-        yield Heard(f"{ask.before} {heard}".lstrip(), ask.language or "en", 1.0, starts=[0.5] if ask.partial else [])
+        yield Heard(f"{unpack(ask.audio).size} samples, partial {ask.partial}", ask.language or "en", 1.0)
 
     async def answer(self, ask: Answer, urgency: Urgency) -> AsyncGenerator[Heard | Said | ToolCall, None]:
         if ask.audio is not None:

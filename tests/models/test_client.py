@@ -35,9 +35,7 @@ async def test_every_verb_is_answered(scripted):
     assert client.ready == ready
 
     heard = await client.transcribe(np.zeros(1600, np.float32), "fr", partial=True)
-    assert heard == Heard("1600 samples, partial True", "fr", 1.0, starts=[0.5])
-    heard = await client.transcribe(np.zeros(1600, np.float32), before="So it was")
-    assert heard == Heard("So it was 1600 samples, partial False", "en", 1.0)
+    assert heard == Heard("1600 samples, partial True", "fr", 1.0)
     assert await client.ends("so be it", "en") == 0.08
     assert await client.ends("so sei es", "de") < 0, "not to be told"
     answered = [item async for item in client.answer(Answer("s", "", [], audio=b"\0\0\0\0"))]

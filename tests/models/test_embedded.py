@@ -85,7 +85,6 @@ async def test_ready_names_what_runs(ready_and_profile, told):
     assert ready.speaks == "hibari (English)"
     assert ready.voices["hibari"] == ["en"]
     assert "en" in ready.hears_languages
-    assert ready.hears_on
     assert ready.load_s > 0
     assert told[-1] == ("ready", 1.0)
     assert {"loading whisper-base", "loading smollm2-135m"} <= {what for what, _ in told}
@@ -130,31 +129,6 @@ async def test_language_may_be_left_open(profile):
 async def test_an_unknown_language_is_refused_with_a_sentence(profile):
     with pytest.raises(ModelsError, match="'xx'"):
         await collect(profile.transcribe(Transcribe(pack(clip("jfk")), "xx")))
-
-
-async def test_a_look_tells_where_its_words_begin_and_a_turn_does_not(profile):
-    (look,) = await collect(profile.transcribe(Transcribe(pack(clip("austen-0920")), "en", partial=True)))
-    assert len(look.starts) == len(look.text.split())
-    assert look.starts == sorted(look.starts)
-    (whole,) = await collect(profile.transcribe(Transcribe(pack(clip("austen-0920")), "en")))
-    assert whole.starts == []
-
-
-@pytest.mark.parametrize("ask", ["look", "transcribe", "answer"])
-async def test_the_rest_of_a_turn_is_heard_on_from_its_words(profile, ask):
-    """ "ask not what your country can do for you; ask what you can do for your country" """
-    before = "And so, my fellow Americans, ask not what your country can do for you,"
-    rest = clip("jfk")[int(7.9 * 16_000) :]
-    match ask:
-        case "look":
-            heard = (await collect(profile.transcribe(Transcribe(pack(rest), "en", True, before))))[0]
-            assert len(heard.starts) == len(heard.text.split()) - len(before.split())
-        case "transcribe":
-            heard = (await collect(profile.transcribe(Transcribe(pack(rest), "en", before=before))))[0]
-        case _:
-            heard = (await collect(profile.answer(answer(audio=rest, before=before))))[0]
-    assert heard.text.startswith(before)
-    assert "what you can do for your country" in heard.text.removeprefix(before).lower()
 
 
 async def ends(profile, text: str, language: str = "en") -> float:

@@ -21,14 +21,13 @@ tools = st.lists(
     st.builds(wire.Tool, text, text, st.dictionaries(text, text | ids | st.none(), max_size=3)), max_size=2
 )
 verbs = st.one_of(
-    st.builds(wire.Transcribe, st.binary(max_size=99), st.none() | text, st.booleans(), text),
+    st.builds(wire.Transcribe, st.binary(max_size=99), st.none() | text, st.booleans()),
     st.builds(
         wire.Answer,
         session=text,
         system=text,
         history=utterances,
         audio=st.none() | st.binary(max_size=99),
-        before=text,
         text=st.none() | text,
         language=st.none() | text,
         max_tokens=st.integers(1, 4096),
@@ -44,7 +43,7 @@ verbs = st.one_of(
     st.builds(wire.Speak, text, text, text, number, text, number, text),
 )
 items = st.one_of(
-    st.builds(wire.Heard, text, text, number, number, st.lists(number, max_size=5)),
+    st.builds(wire.Heard, text, text, number, number),
     st.builds(wire.Ending, number),
     st.builds(wire.Said, text),
     st.builds(wire.ToolCall, text, text, text),
@@ -69,7 +68,6 @@ def test_what_a_client_sends(message):
             st.dictionaries(text, st.lists(text, max_size=3), max_size=3),
             st.lists(text, max_size=3),
             number,
-            st.booleans(),
         ),
         st.builds(wire.Broken, text),
     )
