@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 
-from tests.dialogue.scripted import ScriptedDetector, ScriptedModels
+from tests.dialogue.scripted import ScriptedDetector, ScriptedModels, ScriptedProsody
 from voxrtc import events
 from voxrtc.bench.virtual import VirtualEars, VirtualMouth
 from voxrtc.config import Settings
@@ -31,6 +31,7 @@ class Stage:
         detector: TurnDetector | None = None,
         functions: Sequence[Function] = (),
         memory: Memory | None = None,
+        prosody: ScriptedProsody | None = None,
         **sections: Any,
     ):
         # By silence alone, unless a test says otherwise: it is about what follows from a turn's end.
@@ -50,6 +51,7 @@ class Stage:
             self._emit,
             Phrases(),
             memory,
+            prosody=cast(Any, prosody),
             functions=functions,
         )
         self.ears = VirtualEars()

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_RATE, Block, Samples
 from voxrtc.endpointing.detector import Decision, Ended, Paused, Resumed, Started
-from voxrtc.endpointing.waits import Pause
+from voxrtc.endpointing.waits import Pause, Wait
 from voxrtc.errors import ModelsError
 from voxrtc.models.wire import Answer, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, pack, unpack
 
@@ -37,10 +37,13 @@ class ScriptedModels:
     """Count the caller's lines in the history instead of the asks: a dropped guess then costs no line of the script."""
     partials: list[str] = field(default_factory=list)
     """What each look at an unfinished turn sees; nothing when used up."""
+    endings: dict[str, float] = field(default_factory=dict)
+    """How probable it is that who said these words is done; negative, as not to be told, for all others."""
     asr_s: float = 0.3
     token_s: float = 0.03
     first_token_s: float = 0.25
     voice_s: float = 0.05
+    ends_s: float = 0.02
     fail: Callable[[str, int], ModelsError | None] = lambda verb, count: None
     """Asked before each item of a verb is given (verb, how many were given to that call): the error to raise."""
     ready: Ready | None = READY
@@ -49,6 +52,8 @@ class ScriptedModels:
     """What was asked, in order."""
     prepared: list[Prepare] = field(default_factory=list)
     spoken: list[Speak] = field(default_factory=list)
+    read: list[tuple[str, str]] = field(default_factory=list)
+    """Words, and their language, that were asked about whether they are a whole turn."""
     looked: int = 0
     others_answered: bool = False
     """Whether another caller is being answered."""
@@ -89,7 +94,10 @@ class ScriptedModels:
             await self._work("answer", self.token_s)
 
     async def ends(self, text: str, language: str) -> float:
-        return -1.0
+        self.read.append((text, language))
+        await self._work("ends", self.ends_s)
+        self._check("ends", 0)
+        return self.endings.get(text, -1.0)
 
     def answering(self, without: str) -> bool:
         return self.others_answered
@@ -133,12 +141,35 @@ def hum(chars: int) -> Samples:
 
 
 @dataclass
+class ScriptedProsody:
+    """STAND-IN for Prosody: has an opinion about each pause, in order; the last one is repeated."""
+
+    judgements: Sequence[float | None] = (0.95,)
+    takes_s: float = 0.03
+    judged_of: list[Samples] = field(default_factory=list)
+    """What it was given."""
+    cancelled: int = 0
+
+    async def judged(self, samples: Samples) -> float | None:
+        self.judged_of.append(samples)
+        number = len(self.judged_of) - 1
+        try:
+            await asyncio.sleep(self.takes_s)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return self.judgements[min(number, len(self.judgements) - 1)]
+
+
+@dataclass
 class ScriptedDetector:
     """STAND-IN for the Detector: voice is where ``voice`` says, in ms; the rules for pauses are the plainest."""
 
     voice: list[tuple[int, int]] = field(default_factory=list)
     pause_ms: int = 120
     end_silence_ms: int = 600
+    wait: Wait | None = None
+    """The strategy that says how long a pause may last; None for ``end_silence_ms``."""
     start_ms: int = 120
     speaking: bool = False
     pause: Pause | None = None
@@ -160,8 +191,10 @@ class ScriptedDetector:
             self._paused = True
             self.pause = Pause(self._start, self._end, now)
             return [Paused(self._end)]
-        if self._paused and now - self._end >= self.end_silence_ms * 16:
-            return self.finish()
+        if self._paused and self.pause is not None:
+            self.pause.now = now
+            if self.pause.lasted_ms >= (self.wait.wait_ms(self.pause) if self.wait else self.end_silence_ms):
+                return self.finish()
         return []
 
     @property
