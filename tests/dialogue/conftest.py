@@ -18,6 +18,7 @@ from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.session import Session
 from voxrtc.endpointing.detector import TurnDetector
+from voxrtc.endpointing.prosody import Prosody
 
 E = TypeVar("E", bound=events.Event)
 
@@ -31,7 +32,7 @@ class Stage:
         detector: TurnDetector | None = None,
         functions: Sequence[Function] = (),
         memory: Memory | None = None,
-        prosody: ScriptedProsody | None = None,
+        prosody: ScriptedProsody | Prosody | None = None,
         **sections: Any,
     ):
         # By silence alone, unless a test says otherwise: it is about what follows from a turn's end.
