@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxrtc.audio import HEARD_RATE, Samples
 from voxrtc.bench.turns.recordings import Recording
@@ -27,6 +28,9 @@ AROUND = HEARD_RATE * 120 // 1000
 """Samples around the beginning of a word in which that moment is looked for."""
 LEAST_BEFORE = HEARD_RATE * 8 // 10
 LEAST_APART = HEARD_RATE * 15 // 100
+SILENCE = HEARD_RATE * 2 // 10
+"""Samples of silence inside a recording that are a caller's own pause. Whisper puts a word that follows one up to a
+second early, so these are looked for besides."""
 BREAK = HEARD_RATE // 10
 """Samples without voice after which a turn may begin inside a recording: nobody begins in mid-phrase."""
 DECAY = HEARD_RATE // 10
@@ -81,7 +85,14 @@ def _cuts(recording: Recording, words: list[int], end: int) -> list[int]:
         apart = cut - (cuts[-1] if cuts else recording.onset)
         if power[cut] <= limit and apart >= LEAST_APART and recording.onset + LEAST_BEFORE <= cut <= end - LEAST_APART:
             cuts.append(cut)
-    return cuts
+    own = [(a, b) for a, b in _silences(power <= limit) if recording.onset + LEAST_BEFORE <= a and b < end]
+    return sorted([*cuts, *((a + b) // 2 for a, b in own if not any(a <= cut < b for cut in cuts))])
+
+
+def _silences(quiet: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where ``quiet`` (n,) is true for at least SILENCE in a row: from, to."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]])))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= SILENCE]
 
 
 def _voice_until(samples: Samples, before: int) -> int:
