@@ -111,6 +111,17 @@ def test_wrong_settings_are_1(voxrtc: Run, tmp_path: Path, command: str, text: s
     assert says in err
 
 
+def test_a_strategy_that_there_is_none_of_is_told_before_anything_is_fetched(
+    voxrtc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "config.toml").write_text('[endpointing]\nstrategy = "oracle"\n')
+    status, out, err = voxrtc("serve")
+    assert (status, out) == (1, "")
+    assert err == "voxrtc: endpointing.strategy: 'oracle' is not a strategy; there are fused, smart_turn, vad\n"
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_configuration_that_is_not_there(voxrtc: Run) -> None:
     status, _, err = voxrtc("--config", "other.toml", "serve")
     assert (status, err) == (1, "voxrtc: other.toml: there is no such file\n")
@@ -127,16 +138,19 @@ def test_a_wrong_variable_is_named(voxrtc: Run, monkeypatch: pytest.MonkeyPatch)
 # -- models -----------------------------------------------------------------------------------------------------------
 
 
-def test_models_list_of_an_empty_cache(voxrtc: Run, tmp_path: Path) -> None:
+def test_models_list_of_an_empty_cache(voxrtc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     status, out, _ = voxrtc("models", "list")
     assert status == 0
     rows = {line.split()[0]: line for line in out.splitlines()[1:-1]}
     assert set(rows) == set(CATALOGUE)
     assert "148 MB" in rows["whisper-base"]
-    for name in ("whisper-base", "qwen2.5-1.5b", "silero-vad"):
+    for name in ("whisper-base", "qwen2.5-1.5b", "silero-vad", "smart-turn-v3.2", "smollm2-135m"):
         assert rows[name].endswith("yes") or rows[name].rstrip().endswith("yes")
         assert "missing" in rows[name]
-    assert not rows["smollm2-135m"].rstrip().endswith("yes")
+    monkeypatch.setenv("VOXRTC_MODELS__TURNS", "none")
+    _, out, _ = voxrtc("models", "list")
+    (row,) = (line for line in out.splitlines() if line.startswith("smollm2-135m"))
+    assert not row.rstrip().endswith("yes")
     assert str(tmp_path / "cache") in out
     assert not (tmp_path / "cache").exists(), "looking makes nothing"
 

@@ -64,6 +64,13 @@ def test_a_wrong_configuration_is_all_that_is_told(here: Path) -> None:
     assert "qwen2.5-1.5b" in only.what
 
 
+def test_a_strategy_that_there_is_none_of(here: Path) -> None:
+    (here / "config.toml").write_text('[endpointing]\nstrategy = "oracle"\n')
+    (only,) = examine()
+    assert only.state == "bad"
+    assert "'oracle' is not a strategy; there are fused, smart_turn, vad" in only.what
+
+
 def test_another_configuration(here: Path) -> None:
     (only,) = examine(here / "other.toml")
     assert "there is no such file" in only.what
@@ -113,9 +120,9 @@ def test_a_port_that_needs_privileges(here: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_model_files_that_are_not_there(here: Path) -> None:
-    finding = found("note", "not fetched yet: whisper-base, qwen2.5-1.5b, silero-vad")
+    finding = found("note", "not fetched yet: whisper-base, qwen2.5-1.5b, silero-vad, smart-turn-v3.2, smollm2-135m")
     assert "voxrtc models pull" in finding.remedy
-    assert "1,266 MB" in finding.what
+    assert "1,374 MB" in finding.what
     assert not (here / "cache").exists()
 
 
@@ -142,8 +149,8 @@ def test_model_files_that_are_there(here: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_language_model_that_is_too_large(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: SimpleNamespace(total=2e9, available=1e9))
-    assert "smollm2-135m" in found("bad", "1.0 GB of memory are free; qwen2.5-1.5b wants").remedy
+    monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: SimpleNamespace(total=2e9, available=1.5e9))
+    assert "smollm2-135m" in found("bad", "1.5 GB of memory are free; qwen2.5-1.5b wants").remedy
     monkeypatch.setenv("VOXRTC_MODELS__LLM", "smollm2-135m")
     assert not any("of memory are free" in finding.what for finding in examine())
 

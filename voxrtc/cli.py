@@ -57,11 +57,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def serve(options: argparse.Namespace) -> int:
     """Fetch what is missing, load the models, take calls until interrupted."""
+    from voxrtc.endpointing import waits
     from voxrtc.server.serve import serve as serve_until_stopped
 
     # SIGTERM is a wish like Ctrl-C, also while files are fetched: what fetches them must not be left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = _settings(options)
+    waits.make(settings.endpointing)  # a strategy that there is none of is told before anything is fetched
     _log_to_stderr(settings)
     bars = _bars()
 

@@ -18,6 +18,7 @@ from typing import Literal
 import psutil
 
 from voxrtc.config import Settings, load
+from voxrtc.endpointing import waits
 from voxrtc.errors import ConfigError
 from voxrtc.languages import NAMES
 from voxrtc.models import store
@@ -26,14 +27,14 @@ RUNTIMES = {
     "aiortc": "WebRTC",
     "opuslib-next-bundled": "the Opus codec",
     "webrtcvad-wheels": "voice edges",
-    "onnxruntime": "voice activity and the hibari voice",
+    "onnxruntime": "voice activity, the ends of turns and the hibari voice",
     "ctranslate2": "whisper",
     "xllamacpp": "the language model",
     "hibari-tts": "the English voice",
 }
 """Distribution to what voxrtc needs it for, in the embedded profile."""
 
-MEMORY_GB = {"qwen2.5-1.5b": 2.7, "smollm2-135m": 1.0}
+MEMORY_GB = {"qwen2.5-1.5b": 2.9, "smollm2-135m": 1.2}
 """RAM of the whole server with each language model, in GB (measured, docs/benchmarks.md)."""
 
 
@@ -50,6 +51,7 @@ def examine(config: Path | None = None) -> list[Finding]:
     """Everything that decides whether `voxrtc serve` will work here."""
     try:
         settings = load(config)
+        waits.make(settings.endpointing)
     except ConfigError as error:
         return [Finding("bad", f"configuration: {error}", "Correct it; config.toml in the repository shows every key.")]
     return [
