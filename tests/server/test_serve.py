@@ -111,6 +111,7 @@ async def test_a_whole_life_in_which_nothing_said_is_logged(start: Start) -> Non
             await guest.until("reply_ended")
         guest.channel.send('{"type": "text", "text": ["damson"]}')
         await guest.until("notice", code="bad_message")
+        await asyncio.to_thread(server.wait_ready)  # the host that died has to come back
         async with http.post(server.url + "/offer", json={"sdp": "v=0 gooseberry", "type": "offer"}) as answer:
             assert answer.status == 422
     end(server, signal.SIGTERM)
