@@ -27,7 +27,13 @@ SCENE_KEYS = {"barge_in", "echo_false_interruptions", "noise_turns", "memory_err
 def scores(**changes: Any) -> dict[str, dict[str, Any]]:
     """Made-up scores of all suites."""
     made: dict[str, dict[str, Any]] = {
-        "barge_in": {"scenes": 9, "decision_ms": {"p50": 150.0, "p95": 190.0, "max": 200.0}, "missed": 0, "false": 0},
+        "barge_in": {
+            "scenes": 9,
+            "decision_ms": {"p50": 150.0, "p95": 190.0, "max": 200.0},
+            "missed": 0,
+            "unanswered": 0,
+            "false": 0,
+        },
         "backchannels": {"scenes": 4, "lost": 0},
         "echo": {"scenes": 4, "false_interruptions": 0},
         "noise": {"scenes": 4, "false_interruptions": 0},

@@ -34,7 +34,7 @@ def happened(at: float, kind: type[Event], **fields: Any) -> Happening:
 
 def take(*happenings: Happening, **fields: Any) -> Take:
     """A take in which a reply began to be heard at 1 s, and somebody spoke at 2 s."""
-    about: dict[str, Any] = {"cue": 1.0, "seconds": 10.0, "onsets": [2.0]}
+    about: dict[str, Any] = {"reply": 1, "cue": 1.0, "seconds": 10.0, "onsets": [2.0]}
     started = happened(0.5, ReplyStarted, reply=1, turn=1, speculated=False)
     return Take(**(about | fields), happenings=[started, *happenings])
 
@@ -68,8 +68,8 @@ def test_of_a_stop_that_was_taken_back_only_the_next_counts() -> None:
         (take(ended(9.0, "finished")), 1, 0),
         (take(resumed(2.6), ended(9.0, "finished"), stops=[2.2]), 1, 0),
         (take(), 1, 0),
-        (Take(cue=None, seconds=20.0, onsets=[], happenings=[]), 1, 0),
         (take(ended(1.5), stops=[1.5]), 0, 1),
+        (take(ended(2.02), stops=[2.02]), 0, 1),
         (take(resumed(1.8), ended(2.2), stops=[1.5, 2.2]), 0, 1),
         (take(resumed(1.8), ended(9.0, "finished"), stops=[1.5]), 1, 1),
     ],
@@ -78,8 +78,8 @@ def test_of_a_stop_that_was_taken_back_only_the_next_counts() -> None:
         "never stopped",
         "went on",
         "never ended",
-        "no reply",
         "early",
+        "too soon",
         "early, then right",
         "early, then not",
     ],
@@ -88,6 +88,11 @@ def test_barge_ins_that_go_wrong_are_counted(one: Take, missed: int, false: int)
     scored = barge_in.score([SCENE], [one])
     assert (scored["missed"], scored["false"]) == (missed, false)
     assert len(scored["faults"]) == missed + false
+
+
+def test_where_there_was_no_reply_nothing_could_be_missed() -> None:
+    scored = barge_in.score([SCENE], [Take(cue=None, seconds=20.0, onsets=[], happenings=[])])
+    assert (scored["missed"], scored["unanswered"], len(scored["faults"])) == (0, 1, 1)
 
 
 def test_an_early_stop_is_put_down_to_what_there_was_to_hear() -> None:
@@ -273,6 +278,24 @@ def test_a_scene_is_the_same_every_time(stage: Stage) -> None:
         other.left,
         other.remembered,
     )
+
+
+def test_only_the_end_of_the_call_stops_a_reply_to_a_deaf_session(stage: Stage) -> None:
+    scene = Scene("cut", 2.0, REPLY)
+    one = stage.perform(scene)
+    assert one.stops == []
+    assert not undisturbed.whole(one)
+
+
+def test_an_opening_in_two_turns_is_answered_by_the_reply(stage: Stage) -> None:
+    settings = stage.product.settings
+    hasty = settings.model_copy(update={"endpointing": settings.endpointing.model_copy(update={"end_silence_ms": 150})})
+    went_on = Part("phrase:1", 1.6, -24.0, 1.0)  # 0.3 s after the opening: sooner than an answer can be heard
+    scene = Scene("hesitant", 9.0, REPLY, opening=Part("phrase:3", 0.0, -24.0, 0.8), ambient=(went_on,))
+    one = Stage(replace(stage.product, settings=hasty), stage.sounds).perform(scene)
+    assert one.reply > 1
+    assert " ".join(left.text.strip() for left in one.left) == REPLY
+    assert undisturbed.whole(one)
 
 
 def test_a_session_that_cannot_be_interrupted_misses_the_caller(stage: Stage) -> None:

@@ -12,7 +12,7 @@ from voxrtc.bench.turns.replies import LONG
 from voxrtc.bench.turns.scene import Echo, Part, Scene
 from voxrtc.bench.turns.sounds import Sounds
 from voxrtc.bench.turns.stage import Take
-from voxrtc.events import FalseInterruption, ReplyEnded, ReplyStarted
+from voxrtc.events import FalseInterruption, ReplyEnded
 
 SCENES = 102
 LEVELS = (-20.0, -26.0, -32.0)
@@ -21,6 +21,8 @@ CUT_S = 2.5
 """So much of a longer phrase is said."""
 AFTER_S = 4.0
 """The scene goes on so long after the caller's onset."""
+TOO_SOON_S = 0.04
+"""Nobody can tell a voice from so little of it: what stopped the reply sooner was something else."""
 EARLIEST_S, LATEST_S = 0.8, 6.0
 """Seconds of the reply that have been heard when the caller begins."""
 
@@ -82,14 +84,18 @@ def _scene(n: int, sounds: Sounds, random: np.random.Generator, seed: int) -> Sc
 
 
 def score(scenes: Sequence[Scene], takes: Sequence[Take]) -> dict[str, Any]:
-    """``decision_ms``: from the true onset until the sound was thrown away for good. ``missed``: the reply went on, or
-    there was none. ``false``: it was stopped before anybody spoke, and in ``early`` what there was to hear. ``faults``: which scenes,
-    and what."""
+    """``decision_ms``: from the true onset until the sound was thrown away for good. ``missed``: the reply went on.
+    ``unanswered``: there was none to speak over. ``false``: it was stopped before anybody spoke, and in ``early`` what
+    there was to hear. ``faults``: which scenes, and what."""
     decisions: list[tuple[float, str]] = []
     faults: list[dict[str, str]] = []
     early = dict.fromkeys(("quiet", "white", "babble", "echo"), 0)
-    missed = 0
+    missed = unanswered = 0
     for scene, take in zip(scenes, takes, strict=True):
+        if take.cue is None:
+            unanswered += 1
+            faults.append({"scene": scene.name, "what": "the opening was not answered"})
+            continue
         if stopped_early(take):
             early[around(scene)] += 1
             faults.append({"scene": scene.name, "what": "stopped before anybody spoke"})
@@ -98,11 +104,12 @@ def score(scenes: Sequence[Scene], takes: Sequence[Take]) -> dict[str, Any]:
             decisions.append((decision, scene.name))
         elif not ended_early(take):
             missed += 1
-            faults.append({"scene": scene.name, "what": "missed" if take.cue is not None else "no reply was heard"})
+            faults.append({"scene": scene.name, "what": "missed"})
     return {
         "scenes": len(scenes),
         "decision_ms": spread(ms for ms, _ in decisions),
         "missed": missed,
+        "unanswered": unanswered,
         "false": sum(early.values()),
         "early": early,
         "faults": faults,
@@ -117,34 +124,33 @@ def around(scene: Scene) -> str:
 
 
 def decision_ms(take: Take) -> float | None:
-    """From the caller's onset until the first reply was silent for good; None where that never was, or was before."""
+    """From the caller's onset until the reply was silent for good; None where that never was, or was before."""
     ended = _ended(take)
     if ended is None or ended[1] != "interrupted" or take.cue is None:
         return None
     resumed = max((h.at for h in take.of(FalseInterruption) if h.at <= ended[0]), default=0.0)
-    onset = take.onsets[0]
+    onset = take.onsets[0] + TOO_SOON_S
     stops = [stop for stop in take.stops if max(onset, resumed) <= stop <= ended[0]]
-    return (stops[0] - onset) * 1000 if stops else None
+    return (stops[0] - take.onsets[0]) * 1000 if stops else None
 
 
 def stopped_early(take: Take) -> bool:
     """Whether the reply was stopped, for good or not, before the caller's onset."""
-    return take.cue is not None and any(take.cue <= stop < take.onsets[0] for stop in take.stops)
+    return take.cue is not None and any(take.cue <= stop < take.onsets[0] + TOO_SOON_S for stop in take.stops)
 
 
 def ended_early(take: Take) -> bool:
     """Whether the reply was stopped before the onset, and did not go on until then."""
     if not stopped_early(take):
         return False
-    last = max(stop for stop in take.stops if stop < take.onsets[0])
-    return not any(last <= h.at < take.onsets[0] for h in take.of(FalseInterruption))
+    last = max(stop for stop in take.stops if stop < take.onsets[0] + TOO_SOON_S)
+    return not any(last <= h.at < take.onsets[0] + TOO_SOON_S for h in take.of(FalseInterruption))
 
 
 def _ended(take: Take) -> tuple[float, str] | None:
-    """When the first reply ended, and how."""
-    first = next((h.event.reply for h in take.of(ReplyStarted) if isinstance(h.event, ReplyStarted)), 0)
+    """When the scene's reply ended, and how."""
     for happening in take.of(ReplyEnded):
         assert isinstance(happening.event, ReplyEnded)
-        if happening.event.reply == first:
+        if happening.event.reply == take.reply:
             return happening.at, happening.event.ended
     return None

@@ -68,6 +68,7 @@ def figures(scores: Scores) -> dict[str, Any]:
         "barge_in": {
             "decision_ms": barge_in["decision_ms"],
             "missed": barge_in["missed"],
+            "unanswered": barge_in["unanswered"],
             "false": sum(false.values()),
             "false_by": false,
         },

@@ -39,6 +39,7 @@ LINES: tuple[Line | None, ...] = (
     ("barge-in decided, p50", lambda rule: rule["barge_in"]["decision_ms"]["p50"], "ms", NO_GOAL),
     ("p95", lambda rule: rule["barge_in"]["decision_ms"]["p95"], "ms", 200.0),
     ("missed", lambda rule: rule["barge_in"]["missed"], "", 0.0),
+    ("opening unanswered", lambda rule: rule["barge_in"]["unanswered"], "", NO_GOAL),
     ("false", lambda rule: rule["barge_in"]["false"], "", 0.0),
     ("stopped by echo (-15 dB, or less)", lambda rule: rule["echo_false_interruptions"], "", 0.0),
     ("turns out of noise and silence", lambda rule: rule["noise_turns"], "", 0.0),

@@ -20,7 +20,7 @@ ASKED_AT = 0.5
 PATIENCE_S = 20.0
 """After that the reply has to have begun to be heard."""
 SHORT = "All right, go ahead."
-"""What every later turn is answered with."""
+"""What is answered once the reply of the scene has begun."""
 UNDERSTOOD_DBFS = -50.0
 """An echo below this level is not heard as words."""
 
@@ -37,16 +37,18 @@ class Happening:
 class Take:
     """What happened in a scene; all times are seconds from its beginning.
 
-    ``cue``: when the parts began to count, None where the reply was never heard. ``onsets``: of each part, in order.
-    ``stops``: when sound that was being played was thrown away. ``ducks``: when the mouth was made softer.
-    ``packets``: when each packet left. ``left``: the clauses of the first reply, and what of them left the mouth.
-    ``remembered``: what the memory says was heard of that reply.
+    ``cue``: when the parts began to count, None where the reply was never heard; ``reply``: its number in the call.
+    ``onsets``: of each part, in order. ``stops``: when sound that was being played was thrown away, but for the call's
+    end. ``ducks``: when the mouth was made softer. ``packets``: when each packet left. ``left``: the clauses of that
+    reply, and what of them left the mouth. ``remembered``: what the memory says was heard of the answer to the first
+    turn.
     """
 
     cue: float | None
     seconds: float
     onsets: list[float]
     happenings: list[Happening]
+    reply: int = 0
     stops: list[float] = field(default_factory=list)
     ducks: list[float] = field(default_factory=list)
     packets: list[float] = field(default_factory=list)
@@ -104,11 +106,11 @@ class _Performance:
         self._mouth = Mouth()
         self._ears = SceneEars(self._mouth, scene.echo, scene.seed)
         self._microphone = standin.Microphone(lambda: self._ears.sound, [], self._echoed)
-        replies = [scene.reply or SHORT, SHORT]
-        self._models = standin.StandIn(self._microphone, replies, stage.sounds.voice, stage.noise)
+        self._models = standin.StandIn(self._microphone, self._answer, stage.sounds.voice, stage.noise)
         self._session = stage.product.session(self._models, self._emit)
         self._happenings: list[Happening] = []
         self._cue: float | None = None
+        self._reply = 0
         self._cued = asyncio.Event()
         self._onsets: list[float] = []
 
@@ -145,8 +147,15 @@ class _Performance:
     def _emit(self, event: Event) -> None:
         now = asyncio.get_running_loop().time()
         self._happenings.append(Happening(now, event))
+        if self._cue is None and isinstance(event, ReplyStarted):
+            self._reply = event.reply
         if self._cue is None and isinstance(event, StateChanged) and event.state == "speaking":
             self._begin(self._mouth.packets[-1].at if self._mouth.packets else now)
+
+    def _answer(self) -> str:
+        """The scene's reply until it is heard: where the caller's opening is taken for several turns, only what is said
+        to the last of them is."""
+        return self._scene.reply if self._scene.reply is not None and self._cue is None else SHORT
 
     def _begin(self, cue: float) -> None:
         self._cue = cue
@@ -180,16 +189,17 @@ class _Performance:
 
     def _take(self) -> Take:
         events = [h.event for h in self._happenings]
-        first = next((event.reply for event in events if isinstance(event, ReplyStarted)), 0)
         exchanges = self._session.memory.exchanges
+        end = self._ears.position / HEARD_RATE
         return Take(
             cue=self._cue,
-            seconds=self._ears.position / HEARD_RATE,
+            reply=self._reply,
+            seconds=end,
             onsets=self._onsets,
             happenings=self._happenings,
-            stops=self._mouth.stops,
+            stops=[at for at in self._mouth.stops if at < end],
             ducks=self._mouth.ducks,
             packets=[packet.at for packet in self._mouth.packets],
-            left=what_left(first, events, self._models.spoken, self._mouth.packets, self._stage.timing),
+            left=what_left(self._reply, events, self._models.spoken, self._mouth.packets, self._stage.timing),
             remembered=exchanges[0].assistant if exchanges else "",
         )

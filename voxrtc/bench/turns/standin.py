@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,10 +60,11 @@ class Microphone:
 
 @dataclass(slots=True)
 class StandIn:
-    """The models of one scene. ``noise``: hears what is no speech, None to assume the worst."""
+    """The models of one scene. ``reply``: what to answer now. ``noise``: hears what is no speech, None to assume the
+    worst."""
 
     microphone: Microphone
-    replies: Sequence[str]
+    reply: Callable[[], str]
     voice: Voice
     noise: Recogniser | None = None
     ready: Ready | None = READY
@@ -83,9 +84,8 @@ class StandIn:
             yield Heard(words, "en", 0.9 if words else 0.0)
             if not words:
                 return
-        turns = sum(line.role == "user" for line in ask.history)
         await asyncio.sleep(FIRST_TOKEN_S)
-        for token in TOKEN.findall(self.replies[min(turns, len(self.replies) - 1)]):
+        for token in TOKEN.findall(self.reply()):
             yield Said(token)
             await asyncio.sleep(TOKEN_S)
 

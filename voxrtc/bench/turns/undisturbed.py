@@ -108,7 +108,7 @@ def score_echo(scenes: Sequence[Scene], takes: Sequence[Take]) -> dict[str, Any]
         assert scene.echo is not None
         stops = len(take.stops)
         by_level[f"{scene.echo.db:g}"] += stops
-        answered = max(0, len(take.of(ReplyStarted)) - 1)
+        answered = sum(h.at > (take.cue or 0.0) for h in take.of(ReplyStarted))
         if scene.echo.db <= GOAL_DB:
             false += stops
             replies += answered
@@ -170,7 +170,6 @@ def silences_ms(take: Take) -> list[float]:
 
 
 def whole(take: Take) -> bool:
-    """Whether the first reply was heard to its end."""
-    first = next((h.event.reply for h in take.of(ReplyStarted) if isinstance(h.event, ReplyStarted)), None)
-    ends = [h.event for h in take.of(ReplyEnded) if isinstance(h.event, ReplyEnded) and h.event.reply == first]
+    """Whether the scene's reply was heard to its end."""
+    ends = [h.event for h in take.of(ReplyEnded) if isinstance(h.event, ReplyEnded) and h.event.reply == take.reply]
     return bool(ends) and ends[0].ended == "finished" and all(left.heard == left.size for left in take.left)
