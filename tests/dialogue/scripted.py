@@ -172,6 +172,7 @@ class ScriptedDetector:
     """The strategy that says how long a pause may last; None for ``end_silence_ms``."""
     start_ms: int = 120
     speaking: bool = False
+    eager: bool = False
     pause: Pause | None = None
     _start: int = 0
     _end: int = 0

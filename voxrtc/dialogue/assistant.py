@@ -193,9 +193,14 @@ class Assistant:
             return None
         return self._withdraw(reply, goes_on=True)
 
+    @property
+    def speaking(self) -> bool:
+        """Whether a reply is being heard."""
+        return self.reply is not None and self.reply.audible
+
     def duck(self, on: bool) -> None:
         """Speak softer for as long as somebody else might be beginning to speak."""
-        on = on and self.reply is not None and self.reply.audible
+        on = on and self.speaking
         if on != self._ducked and self._mouth is not None:
             self._ducked = on
             self._mouth.duck(on)

@@ -14,7 +14,7 @@ MOST_WORDS = 5
 PHRASES = {
     "en": "yeah yep yup ya yes ok okay k right alright sure good great nice cool wow true exactly absolutely indeed "
     "totally definitely really i_see go_on got_it of_course uh_huh oh_okay all_right i_know that_s_right very_good "
-    "makes_sense fair_enough sounds_good thanks thank_you you please_go_on",
+    "makes_sense fair_enough sounds_good thanks thank_you please_go_on",
     "es": "sí si vale bueno claro ya bien ajá aja de_acuerdo entiendo exacto por_supuesto",
     "fr": "oui ouais d_accord bien bien_sûr je_vois exactement voilà ok_d_accord tout_à_fait c_est_ça",
     "de": "ja jaja genau gut klar stimmt richtig ach_so achso aha verstehe alles_klar sicher natürlich in_ordnung jep",

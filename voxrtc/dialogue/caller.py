@@ -83,6 +83,7 @@ class Caller:
         self._audio.add(block, min((start for start in starts if start is not None), default=None))
         listening = self.turn is not None or self.floor.listens(self._assistant.reply is not None)
         if listening or self.floor.mode != "push-to-talk":
+            self._detector.eager = self._assistant.held is not None or self._assistant.speaking
             decisions = self._detector.feed(block)
             for decision in decisions if listening else []:
                 self._decided(decision)

@@ -45,6 +45,8 @@ FIRST = 0.6
 """So much has to be, before any echo was found in the call: the first 40 ms of a voice are easily explained."""
 SURE = 0.8
 """So much explained is an echo, however loud it is."""
+WORSE = 2.5
+"""What is explained of an echo varies with the room. So many times the usual rest of it is too much for an echo."""
 PEAKS = 3
 """Delays that are tried: the best one may be of another syllable, while little of the echo is there."""
 STEP = 20 * MS
@@ -72,6 +74,8 @@ FIRST = 0.6
 """So much has to be, before any echo was found in the call: the first 40 ms of a voice are easily explained."""
 SURE = 0.8
 """So much explained is an echo, however loud it is."""
+WORSE = 2.5
+"""What is explained of an echo varies with the room. So many times the usual rest of it is too much for an echo."""
 PEAKS = 3
 """Delays that are tried: the best one may be of another syllable, while little of the echo is there."""
 STEP = 20 * MS
@@ -155,12 +159,13 @@ class Coupling:
 
     def __init__(self) -> None:
         self._gain_db = 0.0
-        self._blocks = 0
+        self.blocks = 0
+        """How many were learned from."""
 
     def above(self, heard: Samples, played: Samples) -> float | None:
         """By how many dB the last STEP of ``heard`` (n,) is louder than an echo of ``played`` (m,), which ends where
         its own would. None where that is not known yet. What is much softer is learned from."""
-        if self._blocks < LEARNT:
+        if self.blocks < LEARNT:
             return None
         expected = _db(_falling(played)[-1]) + self._gain_db
         above = _db(float(_energies(heard)[-1])) - expected
@@ -176,9 +181,9 @@ class Coupling:
         steps = _energies(heard)
         if _db(float(np.mean(steps))) < SILENT_DBFS + MISSING_DB:
             return  # noise is as much in it as echo
-        self._blocks += 1
+        self.blocks += 1
         seen = _db(float(np.mean(steps))) - _db(float(np.mean(_falling(played)[-steps.size :])))
-        self._gain_db += max(LEARNING, 1 / self._blocks) * (seen - self._gain_db)
+        self._gain_db += max(LEARNING, 1 / self.blocks) * (seen - self._gain_db)
 
 
 class EchoGuard:
@@ -192,6 +197,7 @@ class EchoGuard:
         self._thin_played = Decimator(SPOKEN_RATE // RATE)
         self._thin_heard = Decimator(HEARD_RATE // RATE)
         self._coupling = Coupling()
+        self._usual = 0.0  # of what is explained of an echo in this call
 
     def played(self, samples: Samples, position: int) -> None:
         """A packet (n,) at 24 kHz left at sample ``position`` of the call's clock, more or less: what follows within
@@ -218,11 +224,13 @@ class EchoGuard:
         explained = 0.0 if self.delay is None else self._explained(self.delay)
         if explained < ECHO and (above is None or above > SOFTER_DB):
             explained = self._look_again()
+        enough = min(SURE, max(ECHO, 1 - WORSE * (1 - self._usual)))
         if explained >= ECHO and self.delay is not None:
             self._coupling.learn(self._heard.last(WINDOW), self._played_for(self.delay, WINDOW), above)
+            self._usual += max(LEARNING, 1 / (1 + self._coupling.blocks)) * (explained - self._usual)
         if above is None:
-            return explained >= ECHO
-        return above <= SOFTER_DB or explained >= (SURE if above > LOUDER_DB else ECHO)
+            return explained >= enough
+        return above <= SOFTER_DB or explained >= (SURE if above > LOUDER_DB else enough)
 
     def _played_for(self, delay: int, count: int) -> Samples:
         """What comes back in the last ``count`` samples after ``delay``, and so much before as to still be heard."""

@@ -30,6 +30,8 @@ HINT = 60 * MS
 """A stretch this long, with something in it that is surely voice, may become a turn ..."""
 HINT_GAP = 100 * MS
 """... until it has been silent for so long."""
+FADED_DB = 16.0
+"""A sound that has faded by so much since it began is no voice that begins: doors, which silero may take for one."""
 SURE_OF_START = 60 * MS
 """Of the ``min_speech_ms`` since a turn began, so much has to be surely voice: silero is 50 to 110 ms late to say so,
 and an interruption should not have to wait for that twice."""
@@ -82,6 +84,8 @@ class TurnDetector(Protocol):
     @property
     def speaking(self) -> bool: ...
 
+    eager: bool
+
     @property
     def voicing(self) -> bool: ...
 
@@ -100,6 +104,8 @@ class Detector:
     def __init__(self, settings: Endpointing, silero: SileroModel, wait: Wait | None = None) -> None:
         self._vad = Vad(silero, settings.aggressiveness, settings.speech_threshold)
         self._wait = wait or make(settings)
+        self.eager = False
+        """Take a pitch for a voice, where silero hears none yet: soonness is worth a mistake now."""
         self._threshold = settings.speech_threshold
         self._pause = settings.pause_ms * MS
         self._min_speech = settings.min_speech_ms * MS
@@ -112,6 +118,7 @@ class Detector:
         self._end = 0
         self._stretch = -BRIDGE  # where the current stretch of loud frames began ...
         self._loud_until = -BRIDGE  # ... and its last loud frame
+        self._peak = 0.0  # dBFS of the loudest frame of the stretch
         self._doubt = 0  # samples that silero has called speech since the last loud frame
         self._voice = 0  # samples of voice in the candidate for a start or a resumption
         self._candidate = 0
@@ -166,7 +173,7 @@ class Detector:
     def _frame(self, samples: Samples, echo: bool) -> list[Decision]:
         before = self._now
         self._now += FRAME
-        seen = self._vad.judge(samples, echo)
+        seen = self._vad.judge(samples, echo, self.eager)
         if echo:  # what was taken for a voice before it was probably echo as well
             self._voice = 0
             self._loud_until = -BRIDGE
@@ -174,9 +181,13 @@ class Detector:
         if seen.loud:
             if before - self._loud_until > BRIDGE:
                 self._stretch = before
+                self._peak = seen.level
             self._loud_until = self._now
+            self._peak = max(self._peak, seen.level)
         self._doubt = self._doubt + FRAME if speech and not seen.loud else 0
-        voice = speech and (seen.loud or self._doubt > TRAIL)
+        voice = (speech and (seen.loud or self._doubt > TRAIL)) or seen.pitched
+        if self._state == "quiet" and seen.loud and seen.level < self._peak - FADED_DB:
+            voice = False
         if voice:
             self._heard_voice(before)
         if self._state == "quiet":

@@ -18,6 +18,7 @@ import onnxruntime
 import webrtcvad
 
 from voxrtc.audio import HEARD_RATE, Samples, level_dbfs, to_pcm16
+from voxrtc.endpointing.pitch import Pitch
 
 FRAME_MS = 10
 FRAME = HEARD_RATE * FRAME_MS // 1000
@@ -128,10 +129,13 @@ class LevelGate:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What is known of 10 ms. ``loud``: it may be voice, by edges and level. ``speech``: silero's probability."""
+    """What is known of 10 ms. ``loud``: it may be voice, by edges and level. ``speech``: silero's probability.
+    ``level``: dBFS. ``pitched``: it is loud, and has had a steady pitch for some frames; only where that was asked."""
 
     loud: bool
     speech: float
+    level: float
+    pitched: bool = False
 
 
 class Vad:
@@ -141,13 +145,21 @@ class Vad:
         self._silero = Silero(model)
         self._edges = webrtcvad.Vad(aggressiveness)
         self._gate = LevelGate()
+        self._pitch = Pitch()
         self._threshold = threshold
 
-    def judge(self, frame: Samples, echo: bool = False) -> Frame:
+    def judge(self, frame: Samples, echo: bool = False, eager: bool = False) -> Frame:
         """Judge the next FRAME samples. ``echo``: they are no caller's voice, but silero hears them: whoever speaks
-        over them is then known for a voice at once, and not when silero has come to listen."""
+        over them is then known for a voice at once, and not when silero has come to listen. ``eager``: a pitch is
+        looked for where silero hears no speech (yet)."""
         speech = self._silero.feed(frame)
+        level = level_dbfs(frame)
+        self._pitch.add(frame)
         if echo:
-            return Frame(loud=False, speech=0.0)
-        loud = self._gate.loud(level_dbfs(frame), speech >= self._threshold)
-        return Frame(loud=loud and self._edges.is_speech(to_pcm16(frame), HEARD_RATE), speech=speech)
+            self._pitch.forget()
+            return Frame(loud=False, speech=0.0, level=level)
+        loud = self._gate.loud(level, speech >= self._threshold) and self._edges.is_speech(to_pcm16(frame), HEARD_RATE)
+        pitched = eager and loud and speech < self._threshold and self._pitch.steady()
+        if not loud:
+            self._pitch.forget()
+        return Frame(loud, speech, level, pitched)
