@@ -207,7 +207,7 @@ async def test_the_first_sign_ducks_and_what_follows_decides() -> None:
     assert ended.ended == "finished"
     assert stage.all(Interrupted) == stage.mouth.flushes[:-1] == []
     loud = 0.1 * np.sqrt(0.5)
-    # Voice is known 120 ms after it began, its end 120 ms after that: soft in between, and a packet's ramp on each side.
+    # Voice is known 120 ms after it began, its end 120 ms after that: soft in between, a packet's ramp on each side.
     begin, end = start / 1000, (start + 140) / 1000
     np.testing.assert_allclose(level(stage, begin - 0.5, begin + 0.12), loud, rtol=0.02)
     np.testing.assert_allclose(level(stage, begin + 0.16, end + 0.12), SPOKEN, rtol=0.02)
