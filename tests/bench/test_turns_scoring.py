@@ -103,6 +103,19 @@ def test_an_early_stop_is_put_down_to_what_there_was_to_hear() -> None:
     assert scored["early"] == {"quiet": 1, "white": 0, "babble": 1, "echo": 2}
 
 
+def test_decisions_are_told_apart_by_what_there_was_to_hear() -> None:
+    echo = replace(SCENE, name="echo", echo=Echo(-15.0, 100.0, True))
+    scored = barge_in.score([SCENE, echo], [take(ended(at), stops=[at]) for at in (2.16, 2.3)])
+    assert scored["decision_ms_by"]["quiet"]["max"] == pytest.approx(160)
+    assert scored["decision_ms_by"]["echo"]["max"] == pytest.approx(300)
+    assert [one["scene"] for one in scored["slowest"]] == ["echo", "a scene"]
+
+
+def test_what_the_end_of_the_call_stops_is_no_decision(stage: Stage) -> None:
+    scene = replace(BARGE_IN, seconds=1.6)  # 0.1 s of the caller
+    assert stage.perform(scene).stops == []
+
+
 # -- what must not interrupt ----------------------------------------------------------------------------------------
 
 

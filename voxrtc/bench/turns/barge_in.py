@@ -87,7 +87,7 @@ def score(scenes: Sequence[Scene], takes: Sequence[Take]) -> dict[str, Any]:
     """``decision_ms``: from the true onset until the sound was thrown away for good. ``missed``: the reply went on.
     ``unanswered``: there was none to speak over. ``false``: it was stopped before anybody spoke, and in ``early`` what
     there was to hear. ``faults``: which scenes, and what."""
-    decisions: list[tuple[float, str]] = []
+    decisions: list[tuple[float, Scene]] = []
     faults: list[dict[str, str]] = []
     early = dict.fromkeys(("quiet", "white", "babble", "echo"), 0)
     missed = unanswered = 0
@@ -101,19 +101,21 @@ def score(scenes: Sequence[Scene], takes: Sequence[Take]) -> dict[str, Any]:
             faults.append({"scene": scene.name, "what": "stopped before anybody spoke"})
         decision = decision_ms(take)
         if decision is not None:
-            decisions.append((decision, scene.name))
+            decisions.append((decision, scene))
         elif not ended_early(take):
             missed += 1
             faults.append({"scene": scene.name, "what": "missed"})
+    slowest = sorted(decisions, key=lambda one: -one[0])[:5]
     return {
         "scenes": len(scenes),
         "decision_ms": spread(ms for ms, _ in decisions),
+        "decision_ms_by": {name: spread(ms for ms, scene in decisions if around(scene) == name) for name in early},
         "missed": missed,
         "unanswered": unanswered,
         "false": sum(early.values()),
         "early": early,
         "faults": faults,
-        "slowest": [{"scene": name, "decision_ms": round(ms, 1)} for ms, name in sorted(decisions, reverse=True)[:5]],
+        "slowest": [{"scene": scene.name, "decision_ms": round(ms, 1)} for ms, scene in slowest],
     }
 
 

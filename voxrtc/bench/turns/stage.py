@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from voxrtc.audio import HEARD_RATE, level_dbfs
+from voxrtc.audio import BLOCK_MS, HEARD_RATE, level_dbfs
 from voxrtc.bench.turns import standin
 from voxrtc.bench.turns.ears import SceneEars
 from voxrtc.bench.turns.product import Product
@@ -197,7 +197,7 @@ class _Performance:
             seconds=end,
             onsets=self._onsets,
             happenings=self._happenings,
-            stops=[at for at in self._mouth.stops if at < end],
+            stops=[at for at in self._mouth.stops if at < end - BLOCK_MS / 2000],
             ducks=self._mouth.ducks,
             packets=[packet.at for packet in self._mouth.packets],
             left=what_left(self._reply, events, self._models.spoken, self._mouth.packets, self._stage.timing),
