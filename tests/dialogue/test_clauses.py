@@ -133,7 +133,8 @@ def test_a_comma_after_a_word_needs_no_waiting() -> None:
             "Extraordinarily uncompromising grandmothers",
         ),
         ("To be or not to be that is the question.", "To be or not to be"),
-        ("Mr. John Dashwood had leisure to think about it for a long while.", "Mr. John Dashwood"),
+        ("The elder Mr. John Dashwood had leisure for it.", "The elder Mr. John Dashwood"),
+        ("One long sentence is said.", "One long sentence is said."),
     ],
 )
 def test_the_first_clause_may_end_in_a_breath(text: str, first: str) -> None:

@@ -31,27 +31,15 @@ BREATHS = frozenset(
     {"about", "although", "and", "as", "at", "because", "before", "but", "by", "for", "from", "how", "if", "in", "into"}
     | {"on", "or", "so", "that", "through", "to", "until", "what", "when", "where", "whether", "which", "while", "who"}
     | {"why", "with", "without"}
-    # after a long subject, also before its verb: "Mr. John Dashwood, | had then leisure"
-    | {
-        "are",
-        "can",
-        "could",
-        "did",
-        "does",
-        "had",
-        "has",
-        "have",
-        "is",
-        "may",
-        "might",
-        "must",
-        "should",
-        "was",
-        "were",
-    }
-    | {"will", "would"}
 )
 """English words before which a speaker may draw breath."""
+VERBS = frozenset(
+    {"are", "can", "could", "did", "does", "had", "has", "have", "is", "may", "might", "must", "should", "was", "were"}
+    | {"will", "would"}
+)
+"""As well, where a long subject stands before them: "The elder Mr. John Dashwood | had then leisure" ..."""
+LONG_SUBJECT = 1.3
+"""... this many times longer than a clause is at least that ends in a breath."""
 BREATHLESS = 2.5
 """A first clause this many times longer than where it may end in a breath ends at the next space, whatever follows."""
 
@@ -181,7 +169,10 @@ class ClauseCutter:
         if self._cut_any or at < self._breath_end:
             return False
         word = _NEXT_WORD.match(self._text, at)
-        return word is not None and (word[1].lower() in BREATHS or at >= self._breath_end * BREATHLESS)
+        if word is None or at >= self._breath_end * BREATHLESS:
+            return word is not None
+        after = word[1].lower()
+        return after in BREATHS or (after in VERBS and at >= self._breath_end * LONG_SUBJECT)
 
     def _forced(self) -> int:
         """Cut a clause that got too long: at its last space, or in mid-word where it has none."""
