@@ -41,8 +41,10 @@ ECHO = 0.4
 """Share of the energy that has to be explained. Echoes 0.5 to 0.97, other voices up to 0.25."""
 SILENT_DBFS = -62.0
 """Below, the microphone is silent."""
-FIRST = 0.6
-"""So much has to be, before any echo was found in the call: the first 40 ms of a voice are easily explained."""
+FIRST = 0.75
+"""So much has to be, before any echo was found in the call, or ECHO so many blocks in a row: a vowel that sets in may
+be explained by another for a while, to 0.65."""
+IN_A_ROW = 4
 SURE = 0.8
 """So much explained is an echo, however loud it is."""
 WORSE = 2.5
@@ -197,6 +199,8 @@ class EchoGuard:
         self._thin_played = Decimator(SPOKEN_RATE // RATE)
         self._thin_heard = Decimator(HEARD_RATE // RATE)
         self._coupling = Coupling()
+        self._first_delay = -MS - 1
+        self._in_a_row = 0
         self._usual = 0.0  # of what is explained of an echo in this call
 
     def played(self, samples: Samples, position: int) -> None:
@@ -240,10 +244,17 @@ class EchoGuard:
         """Search for the delay; returns how much it explains."""
         for delay in self._search():
             explained = self._explained(delay)
-            if explained >= (ECHO if self.delay is not None else FIRST):
+            if explained >= ECHO and (self.delay is not None or self._believes(delay, explained)):
                 self.delay = delay
                 return explained
         return 0.0
+
+    def _believes(self, delay: int, explained: float) -> bool:
+        """Whether there is an echo in this call, whose first sign this would be."""
+        again = abs(delay - self._first_delay) <= MS
+        self._first_delay = delay
+        self._in_a_row = self._in_a_row + 1 if again else 1
+        return explained >= FIRST or self._in_a_row >= IN_A_ROW
 
     def _search(self) -> list[int]:
         """The delays at which what was heard is most like what was played, as far as they stand out."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from voxrtc.audio import HEARD_RATE, Block, Samples
 from voxrtc.config import Endpointing
-from voxrtc.endpointing.vad import FRAME, SileroModel, Vad
+from voxrtc.endpointing.vad import FRAME, Frame, SileroModel, Vad
 from voxrtc.endpointing.waits import Pause, Wait, make
 
 MS = HEARD_RATE // 1000
@@ -32,6 +32,8 @@ HINT_GAP = 100 * MS
 """... until it has been silent for so long."""
 FADED_DB = 16.0
 """A sound that has faded by so much since it began is no voice that begins: doors, which silero may take for one."""
+CERTAIN = 0.9
+"""Silero at least this sure needs no pitch to be believed, where a mistake would be heard. Doors get up to 0.85."""
 SURE_OF_START = 60 * MS
 """Of the ``min_speech_ms`` since a turn began, so much has to be surely voice: silero is 50 to 110 ms late to say so,
 and an interruption should not have to wait for that twice."""
@@ -105,7 +107,8 @@ class Detector:
         self._vad = Vad(silero, settings.aggressiveness, settings.speech_threshold)
         self._wait = wait or make(settings)
         self.eager = False
-        """Take a pitch for a voice, where silero hears none yet: soonness is worth a mistake now."""
+        """Soonness is worth a mistake now: take a pitch for a voice, where silero hears none yet; and want one where
+        silero is in doubt."""
         self._threshold = settings.speech_threshold
         self._pause = settings.pause_ms * MS
         self._min_speech = settings.min_speech_ms * MS
@@ -122,6 +125,7 @@ class Detector:
         self._doubt = 0  # samples that silero has called speech since the last loud frame
         self._voice = 0  # samples of voice in the candidate for a start or a resumption
         self._candidate = 0
+        self._certain = False  # whether something in it can be nothing but a voice
         self._voice_until = 0
 
     @property
@@ -189,7 +193,7 @@ class Detector:
         if self._state == "quiet" and seen.loud and seen.level < self._peak - FADED_DB:
             voice = False
         if voice:
-            self._heard_voice(before)
+            self._heard_voice(before, seen)
         if self._state == "quiet":
             return self._while_quiet(voice)
         if self._now - self._start >= self._max_turn:
@@ -198,17 +202,21 @@ class Detector:
             return self._while_speaking(voice, seen.speech)
         return self._while_paused(voice, speech)
 
-    def _heard_voice(self, before: int) -> None:
+    def _heard_voice(self, before: int, seen: Frame) -> None:
         if before - self._voice_until > CANDIDATE_GAP or not self._voice:
             self._voice = 0
+            self._certain = False
             since = self._stretch if self._loud_until == self._now else before - TRAIL
             self._candidate = max(since, before - LOOK_BACK, self._end)
-        self._voice += FRAME
+        self._voice = max(self._voice + FRAME, SURE_OF_START if seen.pitched else 0)
+        self._certain = self._certain or seen.pitched or seen.speech >= CERTAIN
         self._voice_until = self._now
 
     def _while_quiet(self, voice: bool) -> list[Decision]:
         long_enough = self._now - self._candidate >= self._min_speech
         if not voice or not long_enough or self._voice < min(self._min_speech, SURE_OF_START):
+            return []
+        if self.eager and not self._certain:
             return []
         self._state = "speaking"
         self._start = self._candidate

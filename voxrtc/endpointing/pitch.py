@@ -14,7 +14,7 @@ from voxrtc.audio import HEARD_RATE, Samples
 WINDOW = HEARD_RATE * 40 // 1000
 """Samples that are looked at: three periods of the lowest voice."""
 LOWEST_HZ, HIGHEST_HZ = 70, 400
-PERIODIC = 0.65
+PERIODIC = 0.7
 """Normalised autocorrelation at the period from which on a sound is periodic. Voices at 15 dB above hiss 0.7 to 0.95,
 doors, knocks and coughs 0.1 to 0.6, eight voices at once up to 0.65."""
 STEADY = 0.1

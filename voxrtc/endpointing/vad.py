@@ -151,7 +151,7 @@ class Vad:
     def judge(self, frame: Samples, echo: bool = False, eager: bool = False) -> Frame:
         """Judge the next FRAME samples. ``echo``: they are no caller's voice, but silero hears them: whoever speaks
         over them is then known for a voice at once, and not when silero has come to listen. ``eager``: a pitch is
-        looked for where silero hears no speech (yet)."""
+        looked for as well."""
         speech = self._silero.feed(frame)
         level = level_dbfs(frame)
         self._pitch.add(frame)
@@ -159,7 +159,7 @@ class Vad:
             self._pitch.forget()
             return Frame(loud=False, speech=0.0, level=level)
         loud = self._gate.loud(level, speech >= self._threshold) and self._edges.is_speech(to_pcm16(frame), HEARD_RATE)
-        pitched = eager and loud and speech < self._threshold and self._pitch.steady()
+        pitched = eager and loud and self._pitch.steady()
         if not loud:
             self._pitch.forget()
         return Frame(loud, speech, level, pitched)
