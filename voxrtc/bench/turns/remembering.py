@@ -13,7 +13,7 @@ from voxrtc.bench.turns.scene import Part, Scene
 from voxrtc.bench.turns.sounds import Sounds
 from voxrtc.bench.turns.stage import Take
 
-SCENES, QUICK = 90, 9
+SCENES, QUICK = 90, 6
 BY_VOICE = 3
 """Every so-manieth reply is stopped by a voice, the others by a command at a random instant."""
 AFTER_S = 3.0
