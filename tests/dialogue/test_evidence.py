@@ -44,7 +44,6 @@ class Scene:
     def pause(self, start_ms: int = 0) -> Pause:
         """A new pause has begun."""
         pause = self.detector.pause = Pause(at_ms(start_ms), at_ms(start_ms + 1000), at_ms(start_ms + 1120))
-        self.evidence.paused(at_ms(start_ms + 1120))
         self.evidence.gather(AUDIO)
         return pause
 
@@ -331,8 +330,8 @@ async def test_the_voice_is_judged_by_its_last_seconds_up_to_now() -> None:
         await asyncio.sleep(0.1)
         await call.silence_until()
     short, long = call.prosody.judged_of
-    assert short.size == at_ms(300 + 1000 + 120 + 60), "a run-up, the voice, and the pause so far"
-    assert long.size == SECONDS * HEARD_RATE + at_ms(120 + 60)
+    assert short.size == at_ms(300 + 1000 + 120), "a run-up, the voice, and the pause so far"
+    assert long.size == SECONDS * HEARD_RATE + at_ms(120)
 
 
 @in_virtual_time

@@ -151,8 +151,6 @@ class Caller:
                 before = self._assistant.hold((now - turn.start) * 1000 / HEARD_RATE)
                 turn.contended = False
                 self._join(turn, before)
-        if turn.paused and self._evidence.due(now):
-            self._evidence.gather(self._audio.cut(max(turn.start - PRE_ROLL, turn.end - LOOKED_BACK), now))
         self._weigh(turn, now)
         if self.floor.pressed and now - turn.start >= self._settings.endpointing.max_turn_s * HEARD_RATE:
             self.release()
@@ -234,7 +232,7 @@ class Caller:
             self._partials.stop()
         if not turn.contended and self._assistant.guesses:
             self._assistant.speculate(turn, self._audio.of(turn, end))
-        self._evidence.paused(self._clock.now)
+        self._evidence.gather(self._audio.cut(max(turn.start - PRE_ROLL, end - LOOKED_BACK), self._clock.now))
         wanted = self._assistant.held is not None or (self._evidence.of_words and not turn.contended)
         if wanted and not self.floor.pressed and self._assistant.guess is None:
             self._listening = self._tasks.spawn(self._listen(turn, self._audio.of(turn, end)), "words in a pause")

@@ -14,7 +14,7 @@ from typing import Any
 from voxrtc.audio import Samples
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.endpointing.detector import TurnDetector
-from voxrtc.endpointing.prosody import SETTLED, Prosody
+from voxrtc.endpointing.prosody import Prosody
 from voxrtc.endpointing.waits import Pause
 from voxrtc.errors import ModelsError
 from voxrtc.models.verbs import Models
@@ -36,20 +36,10 @@ class Evidence:
         self._models = models
         self._tasks = tasks
         self._running: set[asyncio.Task[None]] = set()
-        self._due: int | None = None
-
-    def paused(self, now: int) -> None:
-        """A pause was noticed at sample ``now``."""
-        self.stop()
-        self._due = now + SETTLED
-
-    def due(self, now: int) -> bool:
-        """Whether it is time to ``gather`` at sample ``now``: once in a pause."""
-        return self._due is not None and now >= self._due
 
     def gather(self, audio: Samples) -> None:
-        """Judge ``audio`` (n,) at 16 kHz: the turn so far, or its last 8 s."""
-        self._due = None
+        """A pause has begun; ``audio`` (n,) at 16 kHz is the turn so far, or its last 8 s."""
+        self.stop()
         pause = self._detector.pause
         if pause is not None and self._prosody is not None:
             self._spawn(self._judge(pause, self._prosody, audio), "prosody of a pause")
@@ -64,7 +54,6 @@ class Evidence:
 
     def stop(self) -> None:
         """The pause is over."""
-        self._due = None
         for task in self._running:
             task.cancel()
 

@@ -19,9 +19,6 @@ from voxrtc.models.asr.features import log_mel
 
 SECONDS = 8
 _SIZE = SECONDS * HEARD_RATE
-SETTLED = HEARD_RATE * 60 // 1000
-"""Samples after a pause was noticed from which on the voice is worth judging. Just after it stopped the network is
-often wrong: a pause within austen-0870 sounds finished with 0.87 at once, 0.21 after 60 ms, 0.01 after 120 ms."""
 WAITING = 8
 """Voices that may wait to be judged; a judgement that comes later than the pause lasts helps nobody."""
 

@@ -19,7 +19,7 @@ from voxrtc.errors import ConfigError
 class Pause:
     """A pause that is going on: the turn began at sample ``start``, its voice stopped at ``end``, it is ``now``.
 
-    What else is known of it comes while it lasts, from whoever listens (dialogue.pauses); None until then.
+    What else is known of it comes while it lasts, from whoever listens (dialogue.evidence); None until then.
     """
 
     start: int

@@ -14,7 +14,7 @@ from voxrtc.audio import BLOCK, HEARD_RATE, Block, Samples
 from voxrtc.bench.turns.places import Place
 from voxrtc.config import Endpointing
 from voxrtc.endpointing.detector import Detector, Paused
-from voxrtc.endpointing.prosody import SETTLED, Prosody
+from voxrtc.endpointing.prosody import Prosody
 from voxrtc.endpointing.vad import SileroModel
 from voxrtc.endpointing.waits import Pause, Wait
 from voxrtc.models.asr.whisper import Whisper
@@ -103,7 +103,6 @@ def trace(place: Place, models: Models, settings: Endpointing, noise_dbfs: float
     if detector.pause is None or not endless.asked:
         return None
     voice = sound[max(0, LEAD - HEARD_RATE * 3 // 10) : paused_at]
-    judged = sound[max(0, LEAD - HEARD_RATE * 3 // 10) : paused_at + SETTLED]
     words = models.whisper.hear(voice, "en").text
     known = (paused_at - end) / MS
     words_at = known + WHISPER_MS + WHISPER_MS_PER_S * voice.size / HEARD_RATE + READING_MS
@@ -111,8 +110,8 @@ def trace(place: Place, models: Models, settings: Endpointing, noise_dbfs: float
         recording=place.recording,
         done=place.done,
         moments=tuple(((now - end) / MS, (now - ended) / MS) for end, now in endless.asked),
-        prosody=models.prosody.judge(judged),
-        prosody_at=known + SETTLED / MS + PROSODY_MS,
+        prosody=models.prosody.judge(voice),
+        prosody_at=known + PROSODY_MS,
         words=words,
         ends=models.reader.ending(words) if words else 0.0,
         words_at=words_at,
