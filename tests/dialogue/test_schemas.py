@@ -72,6 +72,20 @@ def test_constants() -> None:
     ("schema", "said"),
     [
         ([], "must be a JSON schema"),
+        ({"type": "object", "properties": {"a": {"type": "null"}}, "required": [["a"]]}, "required must list names"),
+        ({"type": "object", "required": [1]}, "required must list names"),
+        ({"type": "number", "minimum": 10**400}, "no larger than"),
+        ({"type": "number", "maximum": float("nan")}, "maximum must be a number"),
+        ({"type": "number", "minimum": 2, "maximum": 1}, "nothing fits"),
+        ({"type": "number", "minimum": 1, "exclusiveMaximum": 1}, "nothing fits"),
+        ({"type": "number", "exclusiveMinimum": 1, "maximum": 1}, "nothing fits"),
+        ({"type": "number", "exclusiveMinimum": 1, "exclusiveMaximum": 1}, "nothing fits"),
+        ({"type": "integer", "minimum": 1.2, "maximum": 1.8}, "nothing fits"),
+        ({"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 2}, "nothing fits"),
+        ({"type": "string", "minLength": 2, "maxLength": 1}, "minLength is more than maxLength"),
+        ({"type": "array", "minItems": 2, "maxItems": 1}, "minItems is more than maxItems"),
+        ({"type": "string", "enum": ["a", 1]}, "of the type string, which 1 is not"),
+        ({"type": "integer", "const": True}, "of the type integer, which true is not"),
         ({}, "needs a type"),
         ({"type": "strang"}, "'strang'"),
         ({"type": ["string", "null"]}, "there are object, array"),
@@ -100,3 +114,17 @@ def test_schemas_are_not_nested_without_end() -> None:
         schema = {"type": "array", "items": schema}
     with pytest.raises(ValueError, match="deeper than"):
         closed(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "number", "minimum": 1, "maximum": 1},
+        {"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 3},
+        {"type": "integer", "exclusiveMinimum": 1.5, "maximum": 2},
+        {"type": "string", "minLength": 1, "maxLength": 1},
+        {"type": "number", "enum": [1, 2.5]},
+    ],
+)
+def test_bounds_that_one_value_fits(schema: dict[str, Any]) -> None:
+    assert closed(schema) == schema

@@ -12,6 +12,8 @@ DEEPEST = 6
 """Schemas inside each other."""
 LONGEST = 1_000
 """Items or characters that a schema may speak of: to hold a model to a million of them takes seconds a token."""
+LARGEST = 1e300
+"""The largest bound of a number, either side of zero."""
 
 _ANYWHERE = {"type", "title", "description", "default", "enum", "const", "anyOf"}
 _OF_TYPE: dict[str, set[str]] = {
@@ -54,6 +56,7 @@ def closed(schema: object, where: str = "parameters", depth: int = 0) -> Schema:
             f"{where} uses {', '.join(unknown)}; a schema of this kind may use {', '.join(sorted(allowed))}"
         )
     _check_bounds(schema, where)
+    _check_possible(schema, where)
     return schema | _closed_inside(schema, where, depth + 1)
 
 
@@ -73,7 +76,7 @@ def _closed_inside(schema: Schema, where: str, depth: int) -> Schema:
     if not isinstance(properties, dict):
         raise ValueError(f"{where}.properties must be an object")
     required = schema.get("required", [])
-    if not isinstance(required, list) or not all(name in properties for name in required):
+    if not isinstance(required, list) or not all(isinstance(name, str) and name in properties for name in required):
         raise ValueError(f"{where}.required must list names of its properties")
     inside["properties"] = {str(n): closed(inner, f"{where}.{n}", depth) for n, inner in properties.items()}
     inside["additionalProperties"] = schema.get("additionalProperties", False)
@@ -86,12 +89,35 @@ def _check_bounds(schema: Schema, where: str) -> None:
         whole = key in ("minItems", "maxItems", "minLength", "maxLength")
         if whole and (type(value) is not int or not 0 <= value <= LONGEST):
             raise ValueError(f"{where}.{key} must be a whole number up to {LONGEST}")
-        if "imum" in key and (type(value) not in (int, float) or not math.isfinite(value)):
-            raise ValueError(f"{where}.{key} must be a number")
+        if "imum" in key and (type(value) not in (int, float) or not -LARGEST <= value <= LARGEST):
+            raise ValueError(f"{where}.{key} must be a number, no larger than {LARGEST:g}")
         if key == "enum" and (not isinstance(value, list) or not value):
             raise ValueError(f"{where}.enum must be a list of values")
         if key == "additionalProperties" and not isinstance(value, bool):
             raise ValueError(f"{where}.additionalProperties must be true or false")
+
+
+def _check_possible(schema: Schema, where: str) -> None:
+    """Raise ValueError where no value can fit: a model cannot be held to that."""
+    kind = schema.get("type")
+    values = [*schema.get("enum", []), *([schema["const"]] if "const" in schema else [])]
+    if misfits := [value for value in values if kind is not None and not _is(value, kind)]:
+        raise ValueError(f"{where} is of the type {kind}, which {json.dumps(misfits[0])} is not")
+    for of in ("Items", "Length"):
+        if schema.get(f"min{of}", 0) > schema.get(f"max{of}", LONGEST):
+            raise ValueError(f"{where}: min{of} is more than max{of}")
+    low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+    above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+    if kind == "integer":  # between 1.2 and 1.8 there is none; nor, both excluded, between 1 and 2
+        low = max(low if low == -math.inf else math.ceil(low), above if above == -math.inf else math.floor(above) + 1)
+        high = min(high if high == math.inf else math.floor(high), below if below == math.inf else math.ceil(below) - 1)
+    if low > high or above >= min(high, below) or low >= below:
+        raise ValueError(f"{where}: the minimum is more than the maximum, so that nothing fits")
+
+
+def _is(value: Any, kind: str) -> bool:
+    """Whether ``value`` is of the JSON type ``kind``."""
+    return isinstance(value, _PYTHON[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 
 def mismatch(value: Any, schema: Schema, where: str = "arguments") -> str | None:
@@ -103,7 +129,7 @@ def mismatch(value: Any, schema: Schema, where: str = "arguments") -> str | None
     if "anyOf" in schema and all(mismatch(value, option, where) for option in schema["anyOf"]):
         return f"{where} is nothing of what it may be"
     kind = schema.get("type")
-    if kind is not None and (not isinstance(value, _PYTHON[kind]) or (kind != "boolean" and isinstance(value, bool))):
+    if kind is not None and not _is(value, kind):
         return f"{where} must be of the type {kind}"
     if isinstance(value, dict):
         return _object_mismatch(value, schema, where)
