@@ -71,6 +71,17 @@ def test_a_strategy_that_there_is_none_of(here: Path) -> None:
     assert "'oracle' is not a strategy; there are fused, smart_turn, vad" in only.what
 
 
+def test_functions_that_cannot_be_had(here: Path) -> None:
+    (here / "config.toml").write_text('[dialogue]\ntools = ["nosuch:thing"]\n')
+    assert "dialogue.tools: nosuch:thing: nosuch cannot be imported" in found("bad", "nosuch").what
+
+
+def test_functions_that_there_are(here: Path) -> None:
+    (here / "doctors_tools.py").write_text('def now() -> str:\n    """The time."""\n    return "noon"\n')
+    (here / "config.toml").write_text('[dialogue]\ntools = ["doctors_tools:now"]\n')
+    found("ok", "the model may call: now")
+
+
 def test_another_configuration(here: Path) -> None:
     (only,) = examine(here / "other.toml")
     assert "there is no such file" in only.what

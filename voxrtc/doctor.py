@@ -18,6 +18,7 @@ from typing import Literal
 import psutil
 
 from voxrtc.config import Settings, load
+from voxrtc.dialogue import functions
 from voxrtc.endpointing import waits
 from voxrtc.errors import ConfigError
 from voxrtc.languages import NAMES
@@ -57,6 +58,7 @@ def examine(config: Path | None = None) -> list[Finding]:
     return [
         Finding("ok", "configuration is valid"),
         *_machine(settings),
+        *_functions(settings),
         *_packages(settings),
         *_models(settings),
         *_ports(settings),
@@ -78,6 +80,17 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "no GPU packages (the embedded profile needs none)")
     if sys.platform != "linux":
         yield Finding("note", f"{sys.platform} is not tested; Linux is")
+
+
+def _functions(settings: Settings) -> Iterator[Finding]:
+    """The functions of ``dialogue.tools``, imported as `voxrtc serve` does."""
+    try:
+        found = functions.load(settings.dialogue.tools)
+    except ConfigError as error:
+        yield Finding("bad", f"configuration: {error}", "Correct dialogue.tools; `voxrtc serve` refuses it.")
+        return
+    if found:
+        yield Finding("ok", f"functions that the model may call: {', '.join(one.tool.name for one in found)}")
 
 
 def _packages(settings: Settings) -> Iterator[Finding]:

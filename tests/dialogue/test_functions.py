@@ -58,6 +58,19 @@ async def test_arguments_that_do_not_fit_are_told(arguments: dict[str, Any], sai
         await describe(weather).run(arguments)
 
 
+@pytest.mark.filterwarnings("error")
+async def test_parameters_may_be_called_as_pydantic_calls_its_own() -> None:
+    def keep(schema: str, copy: int = 1, model_config: str = "", argument_x: int = 0) -> list[Any]:
+        """Keep it."""
+        return [schema, copy, model_config, argument_x]
+
+    function = describe(keep)
+    assert list(function.tool.parameters["properties"]) == ["schema", "copy", "model_config", "argument_x"]
+    assert await function.run({"schema": "a", "copy": 2, "argument_x": 3}) == ["a", 2, "", 3]
+    with pytest.raises(ValueError, match="schema: Field required"):
+        await function.run({})
+
+
 async def test_functions_that_never_return_do_not_pile_up() -> None:
     go = threading.Event()
 
@@ -104,6 +117,14 @@ def opaque(x: threading.Event) -> None:
     """Something."""
 
 
+def unknown_type(x: Nope) -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Something."""
+
+
+def hidden(_x: int = 1) -> None:
+    """Something."""
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
@@ -113,6 +134,8 @@ def opaque(x: threading.Event) -> None:
         (nested, r"uses \$defs"),
         (coloured, r"uses \$defs"),
         (opaque, "no JSON schema"),
+        (unknown_type, "types cannot be had: NameError: name 'Nope'"),
+        (hidden, "_x begins with an underscore"),
         (lambda x: x, "a function's name"),
     ],
 )
@@ -124,6 +147,7 @@ def test_what_cannot_be_described_is_told_in_a_sentence(function: Any, said: str
 def test_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "tools_of_mine.py").write_text('def now() -> str:\n    """The time."""\n    return "noon"\n')
     (tmp_path / "broken_tools.py").write_text("1 / 0\n")
+    (tmp_path / "leaving_tools.py").write_text("raise SystemExit(3)\n")
     monkeypatch.chdir(tmp_path)
     (function,) = load(["tools_of_mine:now"])
     assert function.tool.name == "now"
@@ -133,6 +157,7 @@ def test_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("tools_of_mine:then", "has no function then"),
         ("no_such_tools:now", "cannot be imported: ModuleNotFoundError"),
         ("broken_tools:now", "cannot be imported: ZeroDivisionError"),
+        ("leaving_tools:now", "cannot be imported: SystemExit: 3"),
     ):
         with pytest.raises(ConfigError, match=f"dialogue.tools: {name}: .*{said}"):
             load([name])

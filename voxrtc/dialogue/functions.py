@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic.errors import PydanticUserError
 
 from voxrtc.dialogue.schemas import closed
 from voxrtc.errors import ConfigError
@@ -27,6 +26,7 @@ MOST = 16
 THREADS = 16
 """Calls of functions that are not ``async`` at once, in one process; one that never returns holds its thread."""
 
+_FIELD = "argument_"
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ def _imported(name: str) -> Callable[..., Any]:
         raise ValueError("write it as module:function")
     try:
         found = getattr(importlib.import_module(module), attribute, None)
-    except Exception as error:  # whatever the module's own code raises
+    except (Exception, SystemExit) as error:  # whatever the module's own code raises
         raise ValueError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
     if not callable(found):
         raise ValueError(f"{module} has no function {attribute}")
@@ -77,7 +77,7 @@ def describe(function: Callable[..., Any]) -> Function:
 
     Raises ValueError where it has no docstring, a parameter without a type, or one that JSON cannot give.
     """
-    name = getattr(function, "__name__", "")
+    name = str(getattr(function, "__name__", ""))
     if not NAME.fullmatch(name):
         raise ValueError(f"a function's name is up to 64 letters, digits and underscores, not {name!r}")
     description = inspect.getdoc(function)
@@ -92,7 +92,7 @@ def describe(function: Callable[..., Any]) -> Function:
         except ValidationError as error:
             first = error.errors()[0]
             raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-        values = {field: getattr(given, field) for field in given.model_fields_set}
+        values = {_parameter(field): getattr(given, field) for field in given.model_fields_set}
         if inspect.iscoroutinefunction(function):
             return await function(**values)
         return await asyncio.get_running_loop().run_in_executor(_threads, lambda: function(**values))
@@ -101,22 +101,35 @@ def describe(function: Callable[..., Any]) -> Function:
 
 
 def _arguments(function: Callable[..., Any], name: str) -> type[BaseModel]:
-    """A model of the parameters of ``function``."""
-    hints = get_type_hints(function, include_extras=True)
+    """A model of the parameters of ``function``: a field _FIELD + name for each, so that none hides an attribute of
+    pydantic's own (``schema``, ``copy``), with the name itself as its alias."""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except Exception as error:  # an annotation in quotes is code
+        raise ValueError(f"its types cannot be had: {type(error).__name__}: {error}") from error
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise ValueError(f"its parameter {parameter.name} cannot be given by name")
+        if parameter.name.startswith("_"):
+            raise ValueError(f"its parameter {parameter.name} begins with an underscore; give it another name")
         if parameter.name not in hints:
             raise ValueError(f"its parameter {parameter.name} needs a type")
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], default)
+        fields[_FIELD + parameter.name] = (hints[parameter.name], default)
+    config = ConfigDict(extra="forbid", alias_generator=_parameter)
     try:
-        model: type[BaseModel] = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+        model: type[BaseModel] = create_model(name, __config__=config, **fields)
         model.model_json_schema()
-    except (PydanticUserError, NameError) as error:
-        raise ValueError(f"its parameters have no JSON schema: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # pydantic's own, and whatever the types' own code raises
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"its parameters have no JSON schema: {why}") from error
     return model
+
+
+def _parameter(field: str) -> str:
+    """The parameter behind a field of the model."""
+    return field.removeprefix(_FIELD)
 
 
 def _without_titles(schema: Any) -> Any:
