@@ -563,7 +563,7 @@ def test_functions_that_cannot_be_had_stop_the_start() -> None:
 
 
 async def test_a_call_at_its_longest_says_goodbye_and_ends(exchange: Open) -> None:
-    one = exchange(dialogue={"max_call_s": 0.5})
+    one = exchange(dialogue={"idle_prompt_s": 0.0, "max_call_s": 10.0})
     guest, _ = await one.up()
     goodbye = await guest.until("reply_ended")
     assert "Goodbye" in goodbye["text"]

@@ -94,6 +94,17 @@ def test_lists_and_bare_strings_from_the_environment(write) -> None:
         ("[endpointing]\nsure = 0.0\n", {}, ["endpointing.sure", "0.0", "greater than 0"]),
         ("[endpointing]\nthreshold = 1.5\n", {}, ["endpointing.threshold", "1.5"]),
         ("[endpointing]\nend_silence_ms = 100\npause_ms = 100\n", {}, ["pause_ms (100)", "end_silence_ms (100)"]),
+        (
+            "[dialogue]\nidle_hangup_s = 30.0\n",
+            {},
+            ["dialogue", "idle_prompt_s (30) must be less than idle_hangup_s (30)"],
+        ),
+        (
+            "[dialogue]\ntool_timeout_s = 1.0\n",
+            {},
+            ["dialogue", "tool_filler_s (1.5) must be less than", "0 for never"],
+        ),
+        ("[dialogue]\nmax_call_s = 5.0\n", {}, ["dialogue", "max_call_s (5) must be at least 10, or 0"]),
         ("[models]\nturns = 'gpt'\n", {}, ["models.turns", "'gpt'", "smollm2-135m", "none"]),
         ("", {"VOXRTC_SERVER__PORT": "many"}, ["VOXRTC_SERVER__PORT", "server.port", "'many'"]),
         ("", {"VOXRTC_SERVER__PRT": "1"}, ["VOXRTC_SERVER__PRT", "server.prt", "port"]),
@@ -113,6 +124,11 @@ def test_errors_name_place_key_found_and_allowed(write, text, environ, parts) ->
         config.load(write(text), environ)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_zero_turns_a_limit_off(write) -> None:
+    text = "[dialogue]\nidle_prompt_s = 0.0\nidle_hangup_s = 1.0\nmax_call_s = 0.0\ntool_filler_s = 0.0\ntool_timeout_s = 1.0\n"
+    assert config.load(write(text), {}).dialogue.max_call_s == 0
 
 
 def test_all_faults_are_told_at_once(write) -> None:

@@ -23,6 +23,8 @@ ALIASES = {
 }
 """Variables of the original system, and the keys they set."""
 PASSED_ON = ("HF_TOKEN", "CUDA_VISIBLE_DEVICES")
+SHORTEST_CALL_S = 10.0
+"""The least that ``dialogue.max_call_s`` may be."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -126,7 +128,7 @@ class Dialogue(Section):
     max_call_s: float = Field(3600.0, ge=0.0, le=604_800.0)
     tools: list[str] = Field([], max_length=16)
     tool_timeout_s: Seconds = 10.0
-    tool_filler_s: Seconds = 1.5
+    tool_filler_s: float = Field(1.5, ge=0.0, le=86_400.0)
 
     @field_validator("language")
     @classmethod
@@ -134,6 +136,16 @@ class Dialogue(Section):
         if code != "auto" and code not in NAMES:
             raise ValueError(f"must be 'auto' or one of {', '.join(NAMES)}")
         return code
+
+    @model_validator(mode="after")
+    def _order(self) -> Dialogue:
+        for low, high in (("idle_prompt_s", "idle_hangup_s"), ("tool_filler_s", "tool_timeout_s")):
+            short, long = getattr(self, low), getattr(self, high)
+            if short and short >= long:
+                raise ValueError(f"{low} ({short:g}) must be less than {high} ({long:g}), or 0 for never")
+        if 0 < self.max_call_s < SHORTEST_CALL_S:
+            raise ValueError(f"max_call_s ({self.max_call_s:g}) must be at least {SHORTEST_CALL_S:g}, or 0 for no end")
+        return self
 
 
 class Models(Section):

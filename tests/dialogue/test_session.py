@@ -485,7 +485,7 @@ async def test_greeting_comes_first_and_is_remembered() -> None:
 
 @in_virtual_time
 async def test_nobody_says_anything() -> None:
-    stage = Stage(dialogue={"idle_hangup_s": 20.0})
+    stage = Stage(dialogue={"idle_prompt_s": 10.0, "idle_hangup_s": 20.0})
     async with stage.mouth:
         await stage.session.run(stage.ears, stage.mouth)
         assert 20 <= asyncio.get_running_loop().time() < 24

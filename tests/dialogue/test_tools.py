@@ -174,7 +174,7 @@ async def test_a_slow_function_is_bridged_once_and_the_bridge_is_not_remembered(
 
 @in_virtual_time
 async def test_too_slow_a_function_times_out() -> None:
-    stage = staged(CALL, ANSWER, functions=(slow,), tool_timeout_s=2.0, tool_filler_s=5.0)
+    stage = staged(CALL, ANSWER, functions=(slow,), tool_timeout_s=2.0, tool_filler_s=0.0)
     async with stage.up():
         ended = await stage.until(ReplyEnded)
     assert ended.text == ANSWER

@@ -45,7 +45,7 @@ class Asks:
 
     def answer(self, *, audio: Samples | None = None, text: str | None = None, again: Exchange | None = None) -> Answer:
         """To answer a turn that was heard or written. ``again``: its exchange, where it is in the memory already."""
-        dialogue = self._settings.dialogue
+        dialogue, tools = self._settings.dialogue, self._toolbox.tools
         return Answer(
             session=self._call,
             system=dialogue.system_prompt,
@@ -54,8 +54,9 @@ class Asks:
             text=text,
             language=self._tongue.heard_as,
             max_tokens=dialogue.max_reply_tokens,
-            temperature=dialogue.temperature,
-            tools=self._toolbox.tools,
+            # Sampled, a small model calls what it should not, and invents results.
+            temperature=dialogue.temperature if not tools else 0.0,
+            tools=tools,
             steps=list(again.steps) if again is not None else [],
         )
 
@@ -73,6 +74,6 @@ class Asks:
             language=language or tongue.language,
             tts=settings.tts,
             patience_s=settings.dialogue.patience_s,
-            filler=moment if speaks == tongue.spoken else "",
+            filler=moment if speaks == tongue.spoken and settings.dialogue.tool_filler_s else "",
             filler_s=settings.dialogue.tool_filler_s,
         )
