@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from voxrtc import events
 from voxrtc.metrics import Metrics
 
@@ -46,6 +48,22 @@ def test_quantiles_lie_in_the_bucket_of_what_was_observed() -> None:
     quantiles = metrics.quantiles_ms("voice_to_voice")
     assert 600 <= quantiles["p50"] <= 700
     assert metrics.quantiles_ms("voice_to_voice", (0.99,))["p99"] >= 2000
+
+
+def test_what_was_typed_or_commanded_is_no_measurement_of_hearing() -> None:
+    metrics = Metrics()
+    metrics.observe(replace(turn(640), endpoint_ms=0.0, asr_ms=0.0))
+    metrics.observe(events.Interrupted(**AT, reply=1, decision_ms=0.0))
+    text = metrics.expose().decode()
+    for name, count in (("endpoint", 0), ("asr", 0), ("first_token", 1), ("interruption_decision", 0)):
+        assert f"voxrtc_{name}_seconds_count {count}.0" in text
+    assert metrics.counts()["interruptions"] == 1
+
+
+def test_every_reason_of_a_false_interruption_is_there_from_the_start() -> None:
+    text = Metrics().expose().decode()
+    for reason in ("backchannel", "no words", "echo"):
+        assert f'voxrtc_false_interruptions_total{{reason="{reason}"}} 0.0' in text
 
 
 def test_an_event_without_a_metric_is_no_error() -> None:

@@ -25,6 +25,8 @@ from voxrtc.events import (
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _STAGES = ("endpoint", "asr", "first_token", "first_audio", "voice_to_voice")
+_HEARD = ("endpoint", "asr")
+"""Stages that only a turn that was heard has; 0.0 in one that was typed."""
 
 
 class Metrics:
@@ -48,6 +50,8 @@ class Metrics:
         self.speculation = counter(
             "voxrtc_speculation", "Replies prepared in a pause, by what became of them", ["outcome"], registry=registry
         )
+        for reason in ("backchannel", "no words", "echo"):
+            self.false_interruptions.labels(reason)
         for outcome in ("kept", "dropped"):
             self.speculation.labels(outcome)
         self.wasted = counter(
@@ -94,14 +98,17 @@ class Metrics:
                 self.replies.labels(ended).inc()
             case Interrupted(decision_ms=ms):
                 self.interruptions.inc()
-                self.decision.observe(ms / 1000)
+                if ms:  # 0 where no voice was judged: a command, a button
+                    self.decision.observe(ms / 1000)
             case FalseInterruption(reason=reason):
                 self.false_interruptions.labels(reason).inc()
             case Notice(code=code):
                 self.notices.labels(code).inc()
             case TurnMetrics():
                 for stage, histogram in self.stages.items():
-                    histogram.observe(getattr(event, f"{stage}_ms") / 1000)
+                    ms = getattr(event, f"{stage}_ms")
+                    if ms or stage not in _HEARD:
+                        histogram.observe(ms / 1000)
 
     def expose(self) -> bytes:
         """The Prometheus text format (CONTENT_TYPE)."""

@@ -9,15 +9,15 @@ from tests.dialogue.scripted import ScriptedModels
 from voxrtc.bench.virtual import VirtualEars, VirtualMouth, in_virtual_time
 from voxrtc.dialogue.phrases import GOODBYE, STILL_THERE
 from voxrtc.errors import ModelsError
-from voxrtc.events import CallEnded, CallStarted, Notice, ReplyEnded, ReplyStarted, ReplyText, Transcript
+from voxrtc.events import CallEnded, CallStarted, Interrupted, Notice, ReplyEnded, ReplyStarted, ReplyText, Transcript
 from voxrtc.models.wire import Utterance
 
 ASKS = STILL_THERE["en"]
 LEAVES = GOODBYE["en"]
 
 
-def staged(**dialogue: object) -> Stage:
-    return Stage(dialogue={"partial_every_ms": 0, "idle_prompt_s": 10.0, "idle_hangup_s": 60.0} | dialogue)
+def staged(models: ScriptedModels | None = None, **dialogue: object) -> Stage:
+    return Stage(models, dialogue={"partial_every_ms": 0, "idle_prompt_s": 10.0, "idle_hangup_s": 60.0} | dialogue)
 
 
 def said(stage: Stage) -> str:
@@ -167,6 +167,15 @@ async def test_but_not_for_ever() -> None:
     stage.voice.say(9000, 200_000)
     assert 25 < await to_its_end(stage) < 29
     assert said(stage) == LEAVES
+
+
+@in_virtual_time
+async def test_a_reply_that_the_goodbye_cuts_short_was_not_interrupted() -> None:
+    stage = staged(ScriptedModels(replies=["It is a long story. " * 200]), max_call_s=10.0)
+    stage.voice.say(5000, 7000)
+    await to_its_end(stage)
+    assert [e.ended for e in stage.all(ReplyEnded)] == ["interrupted", "finished"]
+    assert stage.all(Interrupted) == []
 
 
 @in_virtual_time

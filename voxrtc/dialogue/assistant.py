@@ -257,6 +257,10 @@ class Assistant:
         if self.guess is not None:
             self.guess.stop("cancelled")
             self.guess = None
+        self.cut_short()
+
+    def cut_short(self) -> None:
+        """Stop the reply, which nobody has interrupted: the server itself ends the conversation."""
         self.give_way()
         if self.reply is not None:
             self._flush()

@@ -80,7 +80,7 @@ class Timekeeper:
     def _leave(self, why: str) -> None:
         self.leaving = True
         self._caller.forget()
-        self._assistant.interrupt()
+        self._assistant.cut_short()
         self._tasks.spawn(self._say_goodbye(why), "goodbye")
 
     async def _say_goodbye(self, why: str) -> None:
