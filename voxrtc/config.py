@@ -118,7 +118,7 @@ class Dialogue(Section):
     speculation: Literal["always", "idle", "off"] = "always"
     partial_every_ms: int = Field(600, ge=0, le=10_000)
     interruptions: Literal["on", "off", "push-to-talk"] = "on"
-    barge_in_ms: int = Field(160, ge=20, le=2_000)
+    barge_in_ms: int = Field(120, ge=20, le=2_000)
     backchannel_ms: int = Field(600, ge=0, le=5_000)
     echo_guard: bool = True
     patience_s: Seconds = 10.0

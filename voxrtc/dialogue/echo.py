@@ -41,10 +41,11 @@ ECHO = 0.4
 """Share of the energy that has to be explained. Echoes 0.5 to 0.97, other voices up to 0.25."""
 SILENT_DBFS = -62.0
 """Below, the microphone is silent."""
-FIRST = 0.75
-"""So much has to be, before any echo was found in the call, or ECHO so many blocks in a row: a vowel that sets in may
-be explained by another for a while, to 0.65."""
-IN_A_ROW = 4
+FIRST = 0.6
+"""So much has to be, with EMPHASIS, before any echo was found in the call; or ECHO for IN_A_ROW blocks. A vowel that
+sets in is easily explained by another, but not so its overtones; those of an echo may be drowned in noise."""
+EMPHASIS = 0.7
+IN_A_ROW = 6
 SURE = 0.8
 """So much explained is an echo, however loud it is."""
 WORSE = 2.5
@@ -244,17 +245,17 @@ class EchoGuard:
         """Search for the delay; returns how much it explains."""
         for delay in self._search():
             explained = self._explained(delay)
-            if explained >= ECHO and (self.delay is not None or self._believes(delay, explained)):
+            if explained >= ECHO and (self.delay is not None or self._believes(delay)):
                 self.delay = delay
                 return explained
         return 0.0
 
-    def _believes(self, delay: int, explained: float) -> bool:
+    def _believes(self, delay: int) -> bool:
         """Whether there is an echo in this call, whose first sign this would be."""
         again = abs(delay - self._first_delay) <= MS
         self._first_delay = delay
         self._in_a_row = self._in_a_row + 1 if again else 1
-        return explained >= FIRST or self._in_a_row >= IN_A_ROW
+        return self._in_a_row >= IN_A_ROW or self._explained(delay, EMPHASIS) >= FIRST
 
     def _search(self) -> list[int]:
         """The delays at which what was heard is most like what was played, as far as they stand out."""
@@ -273,10 +274,10 @@ class EchoGuard:
             likeness[max(0, best - BEFORE) : best + BEFORE] = 0.0
         return delays
 
-    def _explained(self, delay: int) -> float:
+    def _explained(self, delay: int, emphasis: float = 0.0) -> float:
         """The share of the energy of the last WINDOW that the best filter of TAPS makes of what was played."""
-        heard = self._heard.last(WINDOW).astype(np.float64)
-        played = self._played.before(self._heard.end - delay + BEFORE, WINDOW + TAPS).astype(np.float64)
+        heard = _brighter(self._heard.last(WINDOW + 1), emphasis)
+        played = _brighter(self._played.before(self._heard.end - delay + BEFORE, WINDOW + TAPS + 1), emphasis)
         spectrum = np.fft.rfft(played, _SOLVE)
         own = np.fft.irfft(np.square(np.abs(spectrum)), _SOLVE)[:TAPS]
         energy = float(heard @ heard)
@@ -288,6 +289,12 @@ class EchoGuard:
         own[0] *= 1 + RIDGE
         taps = np.linalg.solve(own[np.abs(lags[:, None] - lags)], shared)
         return float(taps @ shared) / energy
+
+
+def _brighter(samples: Samples, emphasis: float) -> Real:
+    """``samples`` (n + 1,) with so much of the sample before taken from each, (n,)."""
+    exact = samples.astype(np.float64)
+    return exact[1:] - emphasis * exact[:-1]
 
 
 def _energies(samples: Samples) -> Real:
