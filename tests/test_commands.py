@@ -1,6 +1,6 @@
 import pytest
 
-from voxrtc.commands import MAX_TEXT, Configure, HangUp, Interrupt, PushToTalk, Text, parse
+from voxrtc.commands import MAX_TEXT, Configure, ExportMemory, HangUp, Interrupt, PushToTalk, Text, parse
 
 
 @pytest.mark.parametrize(
@@ -10,6 +10,7 @@ from voxrtc.commands import MAX_TEXT, Configure, HangUp, Interrupt, PushToTalk, 
         ({"type": "interrupt"}, Interrupt()),
         ({"type": "push_to_talk", "pressed": True}, PushToTalk(True)),
         ({"type": "config", "language": "es"}, Configure(language="es")),
+        ({"type": "export_memory"}, ExportMemory()),
         ({"type": "hangup"}, HangUp()),
     ],
 )

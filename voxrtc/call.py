@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any
 
-from voxrtc.commands import AnyCommand, Configure, HangUp, Interrupt, PushToTalk, Text, ToolResult, parse
+from voxrtc.commands import AnyCommand, Configure, ExportMemory, HangUp, Interrupt, PushToTalk, Text, ToolResult, parse
 from voxrtc.config import Settings
 from voxrtc.dialogue.functions import Function
+from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.session import Session
 from voxrtc.endpointing.detector import Detector
@@ -52,7 +53,9 @@ class Call:
         phrases: Phrases,
         metrics: Metrics,
         functions: Sequence[Function] = (),
+        memory: Memory | None = None,
     ) -> None:
+        """``memory``: of an earlier conversation, to go on with."""
         self.id = secrets.token_urlsafe(9)
         self.resume = secrets.token_urlsafe(24)
         self.peer: Peer | None = None
@@ -77,6 +80,7 @@ class Call:
             emit=self.emit,
             phrases=phrases,
             functions=functions,
+            memory=memory,
         )
 
     async def live(self) -> None:
@@ -236,3 +240,5 @@ class Call:
                     self._session.configure(language=language, voice=voice, interruptions=interruptions, tools=tools)
                 case ToolResult(id=call, result=result, error=error):
                     self._session.tool_result(call, result, error)
+                case ExportMemory():
+                    self._session.export_memory()

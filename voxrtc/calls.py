@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from voxrtc.call import Call, Ending
 from voxrtc.config import Settings
 from voxrtc.dialogue import functions
+from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.endpointing.networks import Networks
-from voxrtc.errors import CallsFull, UnknownCall, frames
+from voxrtc.errors import BadMemory, CallsFull, UnknownCall, frames
 from voxrtc.media.peer import Peer
 from voxrtc.metrics import Metrics
 from voxrtc.models.verbs import Models
@@ -70,13 +71,16 @@ class Calls:
         """Sessions whose caller has gone and may come back."""
         return sum(not call.carried for call in self._calls.values())
 
-    async def offer(self, sdp: str, resume: str | None = None) -> Answered:
+    async def offer(self, sdp: str, resume: str | None = None, memory: str | None = None) -> Answered:
         """Answer a caller's offer with a new call, or with the session that ``resume`` names if it still lives.
+        A new call goes on from ``memory`` (Memory.to_json).
 
-        Raises CallsFull where there is no room (yet), SdpError where the offer cannot be answered.
+        Raises CallsFull where there is no room (yet), SdpError where the offer cannot be answered, BadMemory.
         """
         back = self._resumed(resume)
         self._admit(back)
+        if back is None:
+            self._remembered(memory)  # before the work of a peer
         lines = 0 if back is not None and back.carried else 1  # who comes back before its peer is gone has one
         self._answering += lines
         try:
@@ -86,9 +90,9 @@ class Calls:
         try:
             back = self._resumed(resume)
             self._admit(back)  # once more: what lived may have ended meanwhile, and the server may be closing
-            call = back or self._begin()
+            call = back or self._begin(self._remembered(memory))
             call.take(peer)
-        except CallsFull:
+        except (CallsFull, BadMemory):
             await peer.close()
             raise
         return Answered(session=call.id, sdp=peer.sdp, resume=call.resume)
@@ -130,9 +134,18 @@ class Calls:
         if self.active >= limit and (back is None or not back.carried):
             raise CallsFull(f"all {limit} lines are taken; try again in a moment")
 
-    def _begin(self) -> Call:
+    def _remembered(self, memory: str | None) -> Memory | None:
+        """The memory that a caller brings along. Raises BadMemory."""
+        if memory is None:
+            return None
+        try:
+            return Memory.from_json(self._settings.dialogue.memory_turns, memory)
+        except ValueError as error:
+            raise BadMemory(f"memory: {error}") from None
+
+    def _begin(self, memory: Memory | None) -> Call:
         self._limit_waiting()
-        call = Call(self._settings, self._models, self._networks, self._phrases, self._metrics, self._functions)
+        call = Call(self._settings, self._models, self._networks, self._phrases, self._metrics, self._functions, memory)
         self._calls[call.id] = self._by_token[call.resume] = call
         task = asyncio.create_task(call.live(), name="call")
         self._tasks[call] = task

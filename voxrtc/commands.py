@@ -49,11 +49,15 @@ class ToolResult(Command, frozen=True, tag="tool_result"):
     error: str | None = None
 
 
+class ExportMemory(Command, frozen=True, tag="export_memory"):
+    """Tell what is remembered of the conversation: answered by MemoryExported."""
+
+
 class HangUp(Command, frozen=True, tag="hangup"):
     """End the call."""
 
 
-AnyCommand = Text | Interrupt | PushToTalk | Configure | ToolResult | HangUp
+AnyCommand = Text | Interrupt | PushToTalk | Configure | ToolResult | ExportMemory | HangUp
 
 
 def parse(message: dict[str, Any]) -> AnyCommand:

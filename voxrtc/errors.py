@@ -43,6 +43,10 @@ class CallsFull(VoxrtcError):
         self.code = code
 
 
+class BadMemory(VoxrtcError):
+    """What a caller brings along is no exported memory."""
+
+
 class UnknownCall(VoxrtcError):
     """No call of that name lives here."""
 

@@ -61,6 +61,13 @@ class CallEnded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryExported(Event):
+    """What is remembered, as the command ``export_memory`` asked: JSON text that an offer may bring to a new call."""
+
+    memory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StateChanged(Event):
     """What the assistant is doing now."""
 

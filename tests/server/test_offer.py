@@ -8,6 +8,7 @@ import pytest
 
 from tests.dialogue.scripted import READY, ScriptedModels
 from tests.server.conftest import Serve
+from voxrtc.models.wire import Utterance
 from voxrtc.server.offer import MAX_CANDIDATES
 
 HOST = {"candidate": "candidate:1 1 udp 2130706431 127.0.0.1 9 typ host", "sdp_mid": "0"}
@@ -54,6 +55,39 @@ async def test_a_session_comes_back_by_its_token(serve: Serve) -> None:
     assert (body["session"], body["resume"]) == (answered.session, answered.resume)
     await again.take(body["sdp"])
     assert (await again.until("call_started"))["resumed"] is True
+
+
+async def test_a_new_call_goes_on_from_the_memory_of_another(serve: Serve) -> None:
+    models = ScriptedModels(replies=["Hello Ada.", "Ada."])
+    front = await serve(models)
+    guest, answered = await front.exchange.up()
+    guest.say(type="text", text="I am Ada.")
+    await guest.until("reply_ended")
+    guest.say(type="export_memory")
+    memory = (await guest.until("memory_exported"))["memory"]
+    await front.exchange.calls.hang_up(answered.session)
+    other = front.exchange.guest()
+    async with await front.offer(await other.offer(), memory=memory) as answer:
+        await other.take((await answer.json())["sdp"])
+    await other.until("call_started", resumed=False)
+    other.say(type="text", text="Who am I?")
+    await other.until("reply_ended")
+    assert models.answers[-1].history == [Utterance("user", "I am Ada."), Utterance("assistant", "Hello Ada.")]
+
+
+@pytest.mark.parametrize("memory", ["", "{}", "[" * 100_000, '{"exchanges": [], "language": "xx"}'])
+async def test_a_memory_that_is_none(serve: Serve, memory: str) -> None:
+    front = await serve()
+    guest, answered = await front.exchange.up()
+    sdp = await front.exchange.guest().offer()
+    async with await front.offer(sdp, memory=memory) as answer:
+        assert answer.status == 422
+        error = (await answer.json())["error"]
+        assert error["code"] == "bad_memory"
+        assert error["message"].startswith("memory: not an exported memory")
+    await guest.close()
+    async with await front.offer(sdp, memory=memory, resume=answered.resume) as answer:
+        assert (await answer.json())["session"] == answered.session
 
 
 async def test_a_full_server(serve: Serve) -> None:

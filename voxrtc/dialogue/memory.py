@@ -75,6 +75,8 @@ class Memory:
             export = msgspec.json.decode(text, type=_Export)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise ValueError(f"not an exported memory: {error}") from None
+        except RecursionError:
+            raise ValueError("not an exported memory: it is nested too deeply") from None
         if export.language not in ("", "auto", *NAMES):
             raise ValueError(f"not an exported memory: there is no language '{export.language}'")
         return cls(turns, export.exchanges[-max(1, turns) :], export.language)

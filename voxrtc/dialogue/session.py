@@ -26,7 +26,7 @@ from voxrtc.dialogue.turns import Turn
 from voxrtc.endpointing.detector import TurnDetector
 from voxrtc.endpointing.prosody import Prosody
 from voxrtc.errors import ModelsError
-from voxrtc.events import CallEnded, CallStarted, Event, Notice
+from voxrtc.events import CallEnded, CallStarted, Event, MemoryExported, Notice
 from voxrtc.languages import NAMES
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Heard
@@ -178,6 +178,10 @@ class Session:
     def interrupt(self) -> None:
         """Stop the reply now."""
         self._assistant.interrupt()
+
+    def export_memory(self) -> None:
+        """Tell what is remembered, by MemoryExported."""
+        self._say(MemoryExported, memory=self.memory.to_json())
 
     def configure(
         self,

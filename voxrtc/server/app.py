@@ -11,7 +11,7 @@ from aiohttp import web
 
 from voxrtc.calls import Calls
 from voxrtc.config import Settings
-from voxrtc.errors import CallsFull, SdpError, UnknownCall, VoxrtcError, frames
+from voxrtc.errors import BadMemory, CallsFull, SdpError, UnknownCall, VoxrtcError, frames
 from voxrtc.metrics import Metrics
 from voxrtc.server import offer, ops
 from voxrtc.server.keys import CALLS, METRICS, SETTINGS, STATUS
@@ -106,6 +106,9 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except SdpError as error:
         request.app[METRICS].refused.labels("bad_sdp").inc()
         return web.json_response(error_body("bad_sdp", str(error)), status=422)
+    except BadMemory as error:
+        request.app[METRICS].refused.labels("bad_memory").inc()
+        return web.json_response(error_body("bad_memory", str(error)), status=422)
     except UnknownCall as error:
         return web.json_response(error_body("unknown_call", str(error)), status=404)
     except VoxrtcError as error:

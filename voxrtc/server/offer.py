@@ -23,11 +23,13 @@ T = TypeVar("T")
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """The body of POST /offer. ``resume``: the token of an earlier answer, to get that session back."""
+    """The body of POST /offer. ``resume``: the token of an earlier answer, to get that session back. ``memory``: what
+    a new call is to begin with, as MemoryExported told it; of no account where a session comes back."""
 
     sdp: str
     type: Literal["offer"]
     resume: str | None = None
+    memory: str | None = None
 
 
 class TrickledCandidate(msgspec.Struct, frozen=True):
@@ -75,7 +77,7 @@ def ice_servers(request: web.Request) -> list[dict[str, Any]]:
 async def post_offer(request: web.Request) -> web.Response:
     """Begin a call, or bring a session back."""
     offer = await read_json(request, Offer)
-    answered = await request.app[CALLS].offer(offer.sdp, offer.resume)
+    answered = await request.app[CALLS].offer(offer.sdp, offer.resume, offer.memory)
     return web.json_response(
         {
             "sdp": answered.sdp,
