@@ -127,8 +127,8 @@ def test_errors_name_place_key_found_and_allowed(write, text, environ, parts) ->
 
 
 def test_zero_turns_a_limit_off(write) -> None:
-    text = "[dialogue]\nidle_prompt_s = 0.0\nidle_hangup_s = 1.0\nmax_call_s = 0.0\ntool_filler_s = 0.0\ntool_timeout_s = 1.0\n"
-    assert config.load(write(text), {}).dialogue.max_call_s == 0
+    limits = "idle_prompt_s = 0.0\nidle_hangup_s = 1.0\nmax_call_s = 0.0\ntool_filler_s = 0.0\ntool_timeout_s = 1.0\n"
+    assert config.load(write("[dialogue]\n" + limits), {}).dialogue.max_call_s == 0
 
 
 def test_all_faults_are_told_at_once(write) -> None:
