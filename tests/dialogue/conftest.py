@@ -37,7 +37,9 @@ class Stage:
     ):
         # By silence alone, unless a test says otherwise: it is about what follows from a turn's end.
         endpointing = {"strategy": "vad"} | sections.pop("endpointing", {})
-        sections = {"dialogue": {"partial_every_ms": 0}, "endpointing": endpointing} | sections
+        # 160 ms of voice interrupt: more than the 120 ms after which the scripted detector says that there is any.
+        dialogue = {"barge_in_ms": 160} | sections.pop("dialogue", {"partial_every_ms": 0})
+        sections = {"dialogue": dialogue, "endpointing": endpointing} | sections
         self.settings = Settings.model_validate(sections)
         self.models = models or ScriptedModels()
         self.voice = ScriptedDetector()
