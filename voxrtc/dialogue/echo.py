@@ -5,8 +5,8 @@ the delay where the two agree best (generalised cross-correlation with phase tra
 much of the sound can a short filter (a loudspeaker, a room) make out of what was played? An echo is explained by half
 and more, a voice by next to nothing, a voice over an echo in the measure of the two.
 
-Measured on five clips and three sentences of the voice, through rooms (T60 0.15 to 0.4 s), loudspeaker, Opus both ways
-and noise: see docs/benchmarks.md.
+The figures below were measured on five clips and three sentences of the voice, through rooms (T60 0.15 to 0.4 s),
+loudspeaker, Opus both ways and noise; what comes of it all, `voxrtc bench turns` tells.
 """
 
 from __future__ import annotations
@@ -73,29 +73,6 @@ MISSING_DB = 10.0
 """A block so much softer than its echo would be has none ..."""
 DOWN_DB = 0.2
 """... and lowers what is expected by so much: the caller may have put on a headset."""
-FIRST = 0.6
-"""So much has to be, before any echo was found in the call: the first 40 ms of a voice are easily explained."""
-SURE = 0.8
-"""So much explained is an echo, however loud it is."""
-WORSE = 2.5
-"""What is explained of an echo varies with the room. So many times the usual rest of it is too much for an echo."""
-PEAKS = 3
-"""Delays that are tried: the best one may be of another syllable, while little of the echo is there."""
-STEP = 20 * MS
-"""Samples of one block, and of a step in levels."""
-DECAY_DB = 3.0
-"""By how much a room's echo falls from step to step at least: 60 dB in 0.4 s ..."""
-DECAYING = 10
-"""... and for how many steps it is followed."""
-LOUDER_DB = 6.0
-"""Else, a block so much louder than its echo can be holds a voice, though the window before it be all echo. Takes back
-half of what a voice over an echo 15 dB softer would lose of its beginning, for 2 % of the blocks of an echo."""
-LEARNING = 0.05
-"""How fast the level of the echo is followed, of what one block tells ..."""
-LEARNT = 15
-"""... and after how many blocks it is known."""
-UP_DB = 0.5
-"""By how much it is raised with each block that seems too loud: if that was no voice, the caller's volume went up."""
 
 _FFT = 1 << (SEARCH + LONGEST_DELAY + EARLY + SEARCH - 1).bit_length()
 _SOLVE = 1 << (2 * WINDOW).bit_length()
