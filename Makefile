@@ -14,7 +14,7 @@ run: install  ## fetch the models, start the server, print the address to open
 	@$(BIN)/voxrtc serve
 
 test: $(VENV)/.test models  ## set up what the tests need, then lint, type-check and run them all
-	@sh tests/browser.sh
+	@sh tests/packages.sh
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest
 

@@ -51,6 +51,10 @@ class Ops(Section):
 
 
 class Media(Section):
+    public_ip: str = ""
+    stun_server: str = "stun.l.google.com:19302"
+    port_range: list[int] = []
+    ip_version: Literal["any", "4", "6"] = "any"
     connect_timeout_s: Seconds = 10.0
     lost_after_s: Seconds = 5.0
     jitter_start_ms: int = Field(40, ge=0, le=500)
@@ -78,6 +82,10 @@ class IceServer(Section):
 
 class Turn(Section):
     ice_servers: list[IceServer] = []
+    urls: list[str] = []
+    secret: str = ""
+    ttl_s: int = Field(7_200, ge=60, le=604_800)
+    relay: bool = False
 
 
 class Endpointing(Section):
