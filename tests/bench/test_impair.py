@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from time import monotonic
@@ -77,21 +77,19 @@ async def push(caller: End, proxy: Proxy, count: int, size: int = 4) -> None:
     for number in range(count):
         caller.send(number, proxy.address, size)
         if number % 50 == 49 or number == count - 1:
-            async with asyncio.timeout(WAIT_S):
-                while proxy.up.counts.taken <= number:
-                    await asyncio.sleep(0)
+            await until(lambda: proxy.up.counts.taken > number)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once ``condition`` holds: counts change without an event to wait for."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 async def quiet(proxy: Proxy) -> None:
     """Return once nothing is on its way any more."""
-    async with asyncio.timeout(WAIT_S):
-        while proxy.up.waiting or proxy.down.waiting:
-            await asyncio.sleep(0.005)
-
-
-@pytest.fixture(params=["uvloop", "asyncio"])
-def event_loop_policy(request):
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
+    await until(lambda: not proxy.up.waiting and not proxy.down.waiting)
 
 
 async def test_clear_way_passes_everything_both_ways_in_order():
@@ -211,7 +209,8 @@ async def test_down_lets_nothing_through_not_even_what_is_on_its_way():
     with between(up=Impairment(delay_ms=50)) as (caller, proxy, server):
         await push(caller, proxy, 5)
         proxy.up.impairment = Impairment(down=True)
-        await push_more(caller, proxy)
+        caller.send(99, proxy.address)
+        await until(lambda: proxy.up.counts.taken == 6)
         await quiet(proxy)
         assert server.got == []
         assert proxy.up.counts.down == 6
@@ -219,14 +218,6 @@ async def test_down_lets_nothing_through_not_even_what_is_on_its_way():
         caller.send(7, proxy.address)
         await server.until(1)
         assert server.numbers == [7]
-
-
-async def push_more(caller: End, proxy: Proxy) -> None:
-    before = proxy.up.counts.taken
-    caller.send(99, proxy.address)
-    async with asyncio.timeout(WAIT_S):
-        while proxy.up.counts.taken == before:
-            await asyncio.sleep(0)
 
 
 async def test_memory_is_bounded(monkeypatch):
@@ -239,12 +230,19 @@ async def test_memory_is_bounded(monkeypatch):
         assert proxy.up.counts.overflowed == 30
         for other in others:
             other.send(1, proxy.address)
-        async with asyncio.timeout(WAIT_S):
-            while proxy.up.counts.taken < 55:
-                await asyncio.sleep(0)
+        await until(lambda: proxy.up.counts.taken == 55)
         assert proxy.flows == 3
     for other in others:
         other.close()
+
+
+def test_on_uvloop_too():
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test_clear_way_passes_everything_both_ways_in_order())
+        runner.run(test_constant_delay_keeps_the_order())
+        runner.run(test_delay_is_kept_and_jitter_spreads_it())
+        runner.run(test_rate_squeezes_and_drops_what_finds_its_queue_full())
+        runner.run(test_down_lets_nothing_through_not_even_what_is_on_its_way())
 
 
 async def test_nobody_behind_it_is_counted_and_survived():
@@ -330,7 +328,5 @@ async def test_a_real_call_goes_through_a_detour_and_only_there(pair):
         assert sum(proxy.up.counts.sent for proxy in detour.proxies.values()) > passed
         detour.impair(up=Impairment(down=True))
         channel.send("nobody hears this")
-        async with asyncio.timeout(WAIT_S):
-            while not any(proxy.up.counts.down for proxy in detour.proxies.values()):
-                await asyncio.sleep(0.01)
+        await until(lambda: any(proxy.up.counts.down for proxy in detour.proxies.values()))
         assert got.empty()
