@@ -2,18 +2,24 @@
 
 import asyncio
 import inspect
+import re
 import threading
+from contextlib import suppress
 from importlib.metadata import version
 
 from aioice.ice import CandidatePair, Connection, StunProtocol
-from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
-from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtpPacket
+from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
+from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
+from aiortc.rtp import AnyRtcpPacket, HeaderExtensionsMap, RtcpRrPacket, RtpPacket
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.media.callers import clip
 from tests.media.conftest import Call
 from voxrtc.audio import HEARD_RATE
 from voxrtc.media import ice, seam
 from voxrtc.media.jitter import Packet
+from voxrtc.media.opus import SILENCE
 
 
 def test_the_versions_are_the_ones_this_was_written_for() -> None:
@@ -21,19 +27,28 @@ def test_the_versions_are_the_ones_this_was_written_for() -> None:
     assert version("aioice") == "0.13.0", "aioice has changed: check voxrtc/media/seam.py against it, then this"
 
 
-def test_the_receiver_still_has_what_is_wrapped() -> None:
-    assert list(inspect.signature(RTCRtpReceiver._handle_rtp_packet).parameters) == [
-        "self",
-        "packet",
-        "arrival_time_ms",
-    ]
+def test_the_receiver_still_has_what_is_used() -> None:
     assert list(inspect.signature(RTCRtpReceiver.receive).parameters) == ["self", "parameters"]
     assert "__stop_decoder" in inspect.getsource(RTCRtpReceiver._handle_disconnect)
-    assert "if encoded_frame is not None and self.__decoder_thread" in inspect.getsource(RTCRtpReceiver)
+    source = inspect.getsource(RTCRtpReceiver)
+    assert "self.__remote_streams[packet.ssrc] = StreamStatistics(codec.clockRate)" in source
+    assert "in self.__remote_streams.items()" in inspect.getsource(RTCRtpReceiver._run_rtcp)
 
 
-def test_the_sender_still_takes_ready_packets() -> None:
-    assert "self.__encoder.pack(data)" in inspect.getsource(RTCRtpSender._next_encoded_frame)
+def test_the_sender_still_has_what_is_used() -> None:
+    assert "self._run_rtp(parameters.codecs[0])" in inspect.getsource(RTCRtpSender.send)
+    ours = set(re.findall(r"_RTCRtpSender(__\w+)", inspect.getsource(seam)))
+    assert len(ours) >= 9
+    for name in ours:
+        assert f"self.{name}" in inspect.getsource(RTCRtpSender), name
+    assert "await asyncio.gather(self.__rtp_exited.wait()" in inspect.getsource(RTCRtpSender.stop)
+
+
+def test_rtp_still_comes_and_goes_where_it_is_taken() -> None:
+    assert "self.receiver.data_received(data, self.local_candidate.component)" in inspect.getsource(StunProtocol)
+    transport = inspect.getsource(RTCDtlsTransport)
+    assert "self._rx_srtp.unprotect(data)" in transport
+    assert "self._tx_srtp.protect(data)" in inspect.getsource(RTCDtlsTransport._send_rtp)
 
 
 async def test_the_ice_connection_still_has_what_is_read() -> None:
@@ -76,15 +91,82 @@ async def test_no_decoder_thread_is_left_and_the_sender_still_gets_reports(call:
     assert await seam.answers(ours, 2.0)
 
 
-async def test_a_caller_with_ever_new_sources_is_refused() -> None:
-    pc = RTCPeerConnection(ice.configuration())
-    pc.addTransceiver("audio")
-    receiver = pc.getReceivers()[0]
-    taken: list[Packet] = []
-    refused: list[str] = []
-    seam.divert(receiver, taken.append, refused.append)
-    for ssrc in range(seam.MAX_SOURCES + 5):
-        await receiver._handle_rtp_packet(RtpPacket(payload_type=96, ssrc=ssrc), arrival_time_ms=0)
-    assert [packet.ssrc for packet in taken] == list(range(seam.MAX_SOURCES))
-    assert len(refused) == 5
-    await pc.close()
+async def test_a_caller_with_ever_new_sources_is_refused(call: Call) -> None:
+    caller, peer = await call()
+    srtp = caller.pc.getSenders()[0].transport._tx_srtp
+    connection = peer._receiver.transport.transport._connection
+    for ssrc in range(1, seam.MAX_SOURCES + 2):
+        packet = RtpPacket(payload_type=96, ssrc=ssrc, payload=SILENCE).serialize()
+        connection.data_received(srtp.protect(packet), 1)
+    assert await peer.closed() == "error"
+    assert f"more than {seam.MAX_SOURCES} sources" in peer.detail
+
+
+async def test_what_is_no_packet_of_ours_is_not_taken(call: Call) -> None:
+    caller, peer = await call()
+    srtp = caller.pc.getSenders()[0].transport._tx_srtp
+    connection = peer._receiver.transport.transport._connection
+    sources = dict(peer._receiver._RTCRtpReceiver__remote_streams)
+    for packet in (
+        b"\x80" * 40,  # no SRTP
+        srtp.protect(RtpPacket(payload_type=42, ssrc=7, payload=SILENCE).serialize()),  # another codec
+        srtp.protect(b"\xa0\x60" + bytes(10) + b"ab\x63"),  # more padding than packet
+    ):
+        connection.data_received(packet, 1)
+    assert set(peer._receiver._RTCRtpReceiver__remote_streams) - set(sources) <= {caller.pc.getSenders()[0]._ssrc}
+    connection.data_received(srtp.protect(RtpPacket(96, 0, 1, ssrc=7, payload=SILENCE).serialize()), 1)
+    assert 7 in peer._receiver._RTCRtpReceiver__remote_streams
+
+
+@given(
+    payload_type=st.integers(0, 127),
+    sequence=st.integers(0, 0xFFFF),
+    timestamp=st.integers(0, 0xFFFFFFFF),
+    ssrc=st.integers(0, 0xFFFFFFFF),
+    csrc=st.lists(st.integers(0, 0xFFFFFFFF), max_size=15),
+    mid=st.one_of(st.none(), st.text("0123456789", min_size=1, max_size=8)),
+    padding=st.integers(0, 200),
+    payload=st.binary(max_size=200),
+)
+def test_packets_are_read_as_aiortc_writes_them(
+    payload_type: int,
+    sequence: int,
+    timestamp: int,
+    ssrc: int,
+    csrc: list[int],
+    mid: str | None,
+    padding: int,
+    payload: bytes,
+) -> None:
+    packet = RtpPacket(payload_type, 1, sequence, timestamp, ssrc, payload)
+    packet.csrc, packet.extensions.mid, packet.padding_size = csrc, mid, padding
+    extensions = HeaderExtensionsMap()
+    extensions.configure(
+        RTCRtpParameters(headerExtensions=[RTCRtpHeaderExtensionParameters(1, "urn:ietf:params:rtp-hdrext:sdes:mid")])
+    )
+    assert seam.parse(packet.serialize(extensions)) == (payload_type, Packet(sequence, timestamp, ssrc, payload))
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_packet_or_malformed(data: bytes) -> None:
+    with suppress(seam.Malformed):
+        payload_type, packet = seam.parse(data)
+        assert 0 <= payload_type < 128
+        assert len(packet.payload) <= len(data) - 12
+
+
+async def test_the_caller_hears_what_is_sent_and_reports_of_it(call: Call) -> None:
+    caller, peer = await call()
+    told: asyncio.Queue[seam.Report] = asyncio.Queue()
+    seam.reports(peer._pc.getSenders()[0], told.put_nowait)
+    await caller.heard_some.wait()
+    async with asyncio.timeout(20):
+        report = await told.get()
+    assert report.fraction_lost == 0.0
+    # The caller's own report of us names the source that its offer was answered with, and counts what came.
+    stats = await caller.pc.getReceivers()[0].getStats()
+    (inbound,) = [s for s in stats.values() if s.type == "inbound-rtp"]
+    assert inbound.packetsReceived > 0
+    assert inbound.packetsLost == 0
+    (remote,) = [s for s in stats.values() if s.type == "remote-outbound-rtp"]
+    assert remote.packetsSent > 0

@@ -35,6 +35,11 @@ class Packet(NamedTuple):
     ssrc: int
     payload: bytes
 
+    @property
+    def sequence_number(self) -> int:
+        """``sequence``, by the name that aiortc's statistics know it by."""
+        return self.sequence
+
 
 @dataclass(frozen=True, slots=True)
 class Hole:

@@ -1,7 +1,7 @@
 """What the assistant says: 24 kHz samples in, one Opus packet every 20 ms out, paced on the loop's clock (AudioOut).
 
-An aiortc track whose ``recv()`` gives ready packets: aiortc then neither resamples nor encodes, and what was heard is
-known to the sample. Each packet is encoded when it is due (about 0.1 ms), so a flush loses nothing that was sent.
+Each packet is encoded once, when it is due (about 0.05 ms), so a flush loses nothing that was sent, what was heard is
+known to the sample, and level, bitrate and protection are those of this moment. Silence is a ready packet.
 """
 
 from __future__ import annotations
@@ -9,14 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
-from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-import av
 import numpy as np
-from aiortc import MediaStreamTrack
-from aiortc.mediastreams import MediaStreamError
 
 from voxrtc.audio import BLOCK_MS, SPOKEN_BLOCK, SPOKEN_RATE, Ducking, Mark, Samples, Tap
 from voxrtc.config import Media
@@ -30,7 +25,6 @@ STALL_S = 0.1
 TAIL = 10
 """Packets of silence still encoded after speech, until the far decoder has come to rest; then ready ones are sent."""
 
-_TIME_BASE = Fraction(1, opus.RTP_RATE)
 _QUIET = np.zeros(SPOKEN_BLOCK, dtype=np.float32)
 _FADE = (0.5 + 0.5 * np.cos(np.linspace(0.0, math.pi, SPOKEN_BLOCK))).astype(np.float32)
 
@@ -39,18 +33,24 @@ _Taken: TypeAlias = tuple[Samples, list[tuple[Mark, int]]]
 """One packet's samples (480,) and how many of them belong to which mark."""
 
 
-class Outbound(MediaStreamTrack):
-    """AudioOut of one peer. ``on_error`` is told what went wrong if a packet cannot be made; the track is over then.
+class Outgoing(NamedTuple):
+    """One packet on its way: ``ticks`` of the RTP clock since the first one; ``begins``: sound after silence, which
+    RFC 3551 (4.1) wants marked."""
+
+    payload: bytes
+    ticks: int
+    begins: bool
+
+
+class Outbound:
+    """AudioOut of one peer, and the ``packets`` that it becomes.
 
     After ``stop()`` everything played is dropped and nobody is kept waiting.
     """
 
-    kind = "audio"
-
-    def __init__(self, settings: Media, on_error: Callable[[str], None]) -> None:
-        super().__init__()
+    def __init__(self, settings: Media) -> None:
         self.tap: Tap | None = None
-        self._on_error = on_error
+        self._over = False
         self._ducking = Ducking()
         self._bound = int(settings.play_ahead_s * SPOKEN_RATE)
         self._encoder = opus.Encoder(bitrate=settings.opus_bitrate, complexity=settings.opus_complexity)
@@ -69,9 +69,9 @@ class Outbound(MediaStreamTrack):
     async def play(self, samples: Samples, mark: Mark) -> None:
         """Queue ``samples`` (n,) at 24 kHz; waits while more than media.play_ahead_s is queued already."""
         flushes = self._flushes
-        while self._queued > self._bound and flushes == self._flushes and self.readyState == "live":
+        while self._queued > self._bound and flushes == self._flushes and not self._over:
             await self._change()
-        if flushes != self._flushes or self.readyState != "live" or not samples.size:
+        if flushes != self._flushes or self._over or not samples.size:
             return
         self._pieces.append((np.clip(np.nan_to_num(samples), -1.0, 1.0), mark))
         self._queued += samples.size
@@ -90,7 +90,7 @@ class Outbound(MediaStreamTrack):
 
     async def drained(self) -> None:
         """Return when everything queued has left, or was flushed, or the peer is gone."""
-        while self._queued and self.readyState == "live":
+        while self._queued and not self._over:
             await self._change()
 
     # -- for the peer ------------------------------------------------------------------------------------
@@ -100,28 +100,20 @@ class Outbound(MediaStreamTrack):
         self._encoder.expect_loss(percent)
 
     def stop(self) -> None:
-        """End the track: nothing more is sent, and nobody waits any longer."""
-        super().stop()
+        """Nothing more is sent, and nobody waits any longer."""
+        self._over = True
         self._fade = None
         self._drop()
 
-    async def recv(self) -> av.Packet[Any]:
-        """The next packet, when it is due. Raises MediaStreamError once the track is over (aiortc's protocol)."""
-        try:
-            await self._pace()
-            payload, heard = self._next()
-        except Exception as error:
-            # aiortc would log this and leave a sender that is dead on a call that is up.
-            self._on_error(f"The assistant's audio stopped: {error}")
-            self.stop()
-            raise MediaStreamError from error
-        if self.readyState != "live":
-            raise MediaStreamError
-        packet = av.Packet(payload)
-        packet.pts = self._ticks
-        packet.time_base = _TIME_BASE
+    async def next(self) -> Outgoing | None:
+        """The next packet, when it is due; None once it is over. Raises AudioError where none can be made."""
+        await self._pace()
+        sounded = self._sounding == TAIL
+        payload, heard = self._next()
+        if self._over:
+            return None
         self._left(heard)
-        return packet
+        return Outgoing(payload, self._ticks, begins=not sounded and self._sounding == TAIL)
 
     # -- inside ------------------------------------------------------------------------------------------
 

@@ -87,11 +87,12 @@ class Peer:
         self._kept: deque[str] = deque(maxlen=UNSENT)
         self._candidates = 0
         self._ears = Inbound(settings.media.jitter_start_ms, settings.media.jitter_max_ms, self._fail)
-        self._mouth = Outbound(settings.media, self._fail)
+        self._mouth = Outbound(settings.media)
         self._pc = RTCPeerConnection(ice.configuration())
-        self._pc.addTrack(self._mouth)
-        self._receiver = self._pc.getReceivers()[0]
-        seam.divert(self._receiver, self._ears.receive, self._fail)
+        line = self._pc.addTransceiver("audio")
+        self._receiver = line.receiver
+        seam.divert(line.receiver, self._ears.receive, self._fail)
+        seam.feed(line.sender, self._mouth.next, self._fail)
         self._pc.on("connectionstatechange", self._state_changed)
         self._pc.on("datachannel", self._take_channel)
 
