@@ -10,11 +10,18 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
-from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 
 from voxrtc.bench.clip import room
@@ -49,15 +56,23 @@ class Caller:
     ``on_event`` gets each event (its JSON object and the ``loop.time()`` of its arrival). ``ended`` says why the call
     is over, once it is. ``offer_ms``: POST /offer sent to answer read. ``connect_ms``: POST /offer sent to the data
     channel open (ICE, DTLS and SCTP done: both may speak), or to the first packet of the server's where it takes no
-    data channel. ``first_packet_ms``: POST /offer sent to the server's first packet.
+    data channel. ``first_packet_ms``: POST /offer sent to the server's first packet. ``ice_servers``: STUN and TURN
+    servers to ask; aiortc uses the first of each.
     """
 
-    def __init__(self, url: str, *, keep_audio: bool = False, silent_s: float = SILENT_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        keep_audio: bool = False,
+        silent_s: float = SILENT_S,
+        ice_servers: Sequence[RTCIceServer] = (),
+    ) -> None:
         self._url = url.rstrip("/")
         self._loop = asyncio.get_running_loop()
         self._silent_s = silent_s
         self._http: aiohttp.ClientSession | None = None
-        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
         self._channel: RTCDataChannel | None = None
         self._session: str | None = None
         self._payload_type: int | None = None
