@@ -163,6 +163,12 @@ class Caller:
 
     # -- while it lasts -------------------------------------------------------------------------------------
 
+    def send(self, message: dict[str, Any]) -> None:
+        """One command to the server (voxrtc/commands.py). Raises CallFailed where the data channel is not open."""
+        if self._channel is None or self._channel.readyState != "open":
+            raise CallFailed(f"nothing can be sent: {self.ended or 'the data channel is not open'}")
+        self._channel.send(json.dumps(message))
+
     async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until ``condition`` holds (True), or the call is over or ``timeout_s`` has passed (False).
 
