@@ -7,7 +7,8 @@ recogniser wants), the assistant speaks at 24 kHz (what every voice gives).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -57,6 +58,8 @@ class Mark:
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     begun_at: float | None = None
     """``loop.time()`` when its first packet left."""
+    missed: bool = False
+    """True where some of what left did not arrive, and was taken back from ``heard`` (see Sent)."""
 
 
 class AudioIn(Protocol):
@@ -86,6 +89,28 @@ class AudioOut(Protocol):
 
     async def drained(self) -> None:
         """Return when everything queued has left, or was flushed."""
+
+
+class Sent:
+    """What left a player in the last ``keep_s`` seconds, and of which marks: on a line that breaks, packets leave for
+    a while that nobody hears."""
+
+    def __init__(self, keep_s: float) -> None:
+        self._keep_s = keep_s
+        self._packets: deque[tuple[float, Sequence[tuple[Mark, int]]]] = deque()
+
+    def add(self, at: float, whose: Sequence[tuple[Mark, int]]) -> None:
+        """A packet left at ``loop.time()`` ``at``, with so many samples of each mark."""
+        while self._packets and self._packets[0][0] < at - self._keep_s:
+            self._packets.popleft()
+        self._packets.append((at, whose))
+
+    def take_back(self, since: float) -> None:
+        """What left at ``loop.time()`` ``since`` or later was not heard."""
+        while self._packets and self._packets[-1][0] >= since:
+            for mark, samples in self._packets.pop()[1]:
+                mark.heard -= samples
+                mark.missed = True
 
 
 DUCK_DB = -12.0

@@ -61,6 +61,19 @@ class CallEnded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLost(Event):
+    """The caller's connection is gone; the call waits ``waits_s`` seconds for another one with its resume token.
+
+    ``reason``: hangup (a goodbye came; a page that is loaded anew says one too) or lost, with a sentence in ``detail``.
+    Nobody is told it on the data channel, which is gone: it is for metrics and other dialects.
+    """
+
+    reason: str
+    detail: str
+    waits_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryExported(Event):
     """What is remembered, as the command ``export_memory`` asked: JSON text that an offer may bring to a new call."""
 
@@ -169,6 +182,15 @@ class ReplySpoken(Event):
 
     reply: int
     clause: int
+    heard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyResumed(Event):
+    """On another connection the reply goes on after character ``heard`` of its text: what left for a broken line is
+    said again. It may have been told as ended; then that did not hold, and it will end once more."""
+
+    reply: int
     heard: int
 
 

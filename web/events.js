@@ -5,7 +5,7 @@ export const KNOWN = new Set([
   "call_started", "call_ended", "memory_exported", "state_changed", "notice",
   "speech_started", "speech_paused", "speech_resumed", "turn_ended", "transcript", "turn_dropped",
   "speculation_dropped", "false_interruption", "tool_called", "tool_ended",
-  "reply_started", "reply_text", "reply_spoken", "reply_ended", "interrupted",
+  "reply_started", "reply_text", "reply_spoken", "reply_resumed", "reply_ended", "interrupted",
   "turn_metrics", "media_stats",
 ]);
 

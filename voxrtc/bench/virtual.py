@@ -18,10 +18,26 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from voxrtc.audio import BLOCK, BLOCK_MS, HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Block, Ducking, Mark, Samples, Tap
+from voxrtc.audio import (
+    BLOCK,
+    BLOCK_MS,
+    HEARD_RATE,
+    SPOKEN_BLOCK,
+    SPOKEN_RATE,
+    Block,
+    Ducking,
+    Mark,
+    Samples,
+    Sent,
+    Tap,
+)
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+
+KEPT_S = 10.0
+"""What left longer ago than this is not taken back."""
 
 
 class Stuck(RuntimeError):
@@ -145,6 +161,7 @@ class VirtualMouth:
         self.flushes: list[float] = []
         self.tap: Tap | None = None
         self._ducking = Ducking()
+        self._sent = Sent(KEPT_S)
         self._ahead = int(ahead_s * SPOKEN_RATE)
         self._queue: deque[tuple[Samples, Mark]] = deque()
         self._queued = 0
@@ -187,6 +204,10 @@ class VirtualMouth:
         while self._queued:
             await self._change()
 
+    def take_back(self, since: float) -> None:
+        """The line was broken: what left from then on was not heard. It stays in ``packets``."""
+        self._sent.take_back(since)
+
     @property
     def sound(self) -> Samples:
         """All samples that left, one after the other."""
@@ -217,16 +238,19 @@ class VirtualMouth:
     def _take(self, now: float) -> Samples:
         packet = np.zeros(SPOKEN_BLOCK, np.float32)
         filled = 0
+        whose: list[tuple[Mark, int]] = []
         while self._queue and filled < SPOKEN_BLOCK:
             samples, mark = self._queue.popleft()
             part = samples[: SPOKEN_BLOCK - filled]
             packet[filled : filled + part.size] = part
             filled += part.size
             mark.heard += part.size
+            whose.append((mark, part.size))
             if mark.begun_at is None:
                 mark.begun_at = now
                 mark.begun.set()
             if part.size < samples.size:
                 self._queue.appendleft((samples[part.size :], mark))
         self._queued -= filled
+        self._sent.add(now, whose)
         return packet

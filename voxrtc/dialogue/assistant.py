@@ -13,6 +13,7 @@ from voxrtc.audio import HEARD_RATE, AudioOut, Samples
 from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.asks import Asks, Tongue
+from voxrtc.dialogue.last import LastReply
 from voxrtc.dialogue.memory import Exchange, Memory
 from voxrtc.dialogue.narrator import Narrator
 from voxrtc.dialogue.phrases import Phrases, words
@@ -67,20 +68,32 @@ class Assistant:
         self._replies = 0
         self._guesses = 0
         self._ducked = False
+        self._last = LastReply(settings.media.lost_after_s)
 
     # -- the mouth --------------------------------------------------------------------------------------------
 
     def attach(self, mouth: AudioOut) -> None:
         """Speak into ``mouth`` from now on; a reply that was being spoken goes on where it was heard last."""
         self._mouth = mouth
+        self._ducked = False
         self._narrator.anew()
+        self._reopen()
         self.settle()
         if self.reply is not None:
+            self._narrator.resumed(self.reply)
             self.reply.play(mouth, self._tasks)
+
+    def _reopen(self) -> None:
+        missed = self._last.missed()
+        self._last.forget()
+        if missed is not None and self.reply is None and self.held is None:
+            missed.reopen()
+            self.reply = missed
 
     def detach(self) -> None:
         """The mouth is gone."""
         self._mouth = None
+        self._last.wait()
         if self.reply is not None:
             self.reply.pause()
 
@@ -154,6 +167,7 @@ class Assistant:
         return reply
 
     def _release(self, reply: Reply) -> None:
+        self._last.forget()
         self._replies += 1
         reply.release(self._replies)
         self.reply = reply
@@ -217,8 +231,7 @@ class Assistant:
         if held is None:
             return
         self.reply = reply = held.reply
-        if reply.exchange is not None:
-            reply.exchange.assistant, reply.exchange.interrupted, reply.exchange.answered = "", False, False
+        reply.reopen()
         silent_ms = (self._clock.now - held.since) * 1000 / HEARD_RATE
         self._say(FalseInterruption, reply=reply.number, reason=reason, silent_ms=round(silent_ms, 1))
         if self._mouth is not None:
@@ -258,6 +271,7 @@ class Assistant:
             self.guess.stop("cancelled")
             self.guess = None
         self.cut_short()
+        self._last.forget()
 
     def cut_short(self) -> None:
         """Stop the reply, which nobody has interrupted: the server itself ends the conversation."""
@@ -361,3 +375,4 @@ class Assistant:
     def reply_over(self, reply: Reply) -> None:
         if reply is self.reply:
             self._end(reply, "finished" if reply.failure is None else "failed")
+            self._last.keep(reply)

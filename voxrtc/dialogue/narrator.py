@@ -12,6 +12,7 @@ from voxrtc.events import (
     Ended,
     Notice,
     ReplyEnded,
+    ReplyResumed,
     ReplySpoken,
     ReplyStarted,
     ReplyText,
@@ -81,6 +82,11 @@ class Narrator:
     def spoken(self, reply: Reply, clause: SpokenClause, heard: int) -> None:
         if clause.text:
             self._say(ReplySpoken, reply=reply.number, clause=clause.index, heard=heard)
+
+    def resumed(self, reply: Reply) -> None:
+        """Somebody else listens, in the middle of ``reply``."""
+        if reply.started and reply.audible:
+            self._say(ReplyResumed, reply=reply.number, heard=reply.heard_until)
 
     def ended(self, reply: Reply, ended: Ended, text: str) -> None:
         if reply.started:

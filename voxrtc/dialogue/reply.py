@@ -114,6 +114,13 @@ class Reply:
             self._playing.cancel()
             self._stopped.set()
 
+    def reopen(self) -> None:
+        """It goes on although it seemed to be over: what was heard of it is not known yet."""
+        self.state = "released"
+        self.over.clear()
+        if self.exchange is not None:
+            self.exchange.assistant, self.exchange.interrupted, self.exchange.answered = "", False, False
+
     def stop(self, ended: Ended) -> None:
         """It is over: all work for it is cancelled. The samples in the mouth are not this one's to flush."""
         self.state = ended
@@ -130,6 +137,16 @@ class Reply:
     @property
     def clauses(self) -> list[SpokenClause]:
         return self._clauses.items
+
+    @property
+    def all_heard(self) -> bool:
+        """Whether all that was made of it was heard: not so, if what left was taken back (audio.Sent)."""
+        return all(clause.all_heard for clause in self.clauses)
+
+    @property
+    def heard_until(self) -> int:
+        """How far it was heard, in characters of its text."""
+        return max((clause.start + clause.heard_chars() for clause in self.clauses if clause.heard), default=0)
 
     @property
     def just_asked(self) -> bool:

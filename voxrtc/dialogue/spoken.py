@@ -102,7 +102,8 @@ class SpokenClause:
 
     def rewind(self, back: bool = False) -> None:
         """What was queued and not heard is to be poured again, into another mouth. ``back``: where the clause was cut
-        off in its middle, with the last moment before that."""
+        off in its middle, with the last moment before that; so too where some of it left and did not arrive."""
+        back = back or self.mark.missed
         heard, broken_off = self.heard, self.heard > 0 and not self.all_heard
         self._from = self._before(heard) if back and broken_off else heard
         self._heard_before = heard

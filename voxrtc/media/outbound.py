@@ -13,9 +13,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from voxrtc.audio import BLOCK_MS, SPOKEN_BLOCK, SPOKEN_RATE, Ducking, Mark, Samples, Tap
+from voxrtc.audio import BLOCK_MS, SPOKEN_BLOCK, SPOKEN_RATE, Ducking, Mark, Samples, Sent, Tap
 from voxrtc.config import Media
 from voxrtc.media import opus
+from voxrtc.media.sending import Sending
 
 PACKET_S = BLOCK_MS / 1000
 PACKET_TICKS = opus.RTP_RATE * BLOCK_MS // 1000
@@ -52,7 +53,10 @@ class Outbound:
         self.tap: Tap | None = None
         self._over = False
         self._ducking = Ducking()
+        self._sent = Sent(settings.lost_after_s + 1.0)
         self._bound = int(settings.play_ahead_s * SPOKEN_RATE)
+        self.sending = Sending(settings)
+        """What is known of the way to the caller."""
         self._encoder = opus.Encoder(bitrate=settings.opus_bitrate, complexity=settings.opus_complexity)
         self._now = asyncio.get_running_loop().time
         self._pieces: deque[tuple[Samples, Mark]] = deque()
@@ -94,10 +98,6 @@ class Outbound:
             await self._change()
 
     # -- for the peer ------------------------------------------------------------------------------------
-
-    def expect_loss(self, percent: int) -> None:
-        """Protect what is sent against ``percent`` lost packets of a hundred (in-band FEC)."""
-        self._encoder.expect_loss(percent)
 
     def stop(self) -> None:
         """Nothing more is sent, and nobody waits any longer."""
@@ -142,6 +142,8 @@ class Outbound:
             return self._encoder.encode(_QUIET), []
         else:
             return opus.SILENCE, []
+        if self._sounding != TAIL:
+            self.sending.tune(self._encoder)
         self._sounding = TAIL
         samples = self._ducking.apply(samples)
         if self.tap is not None:
@@ -171,6 +173,7 @@ class Outbound:
                 mark.begun_at = self._now()
                 mark.begun.set()
         if heard:
+            self._sent.add(self._now(), heard)
             self._wake()
 
     def _drop(self) -> None:

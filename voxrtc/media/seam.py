@@ -69,6 +69,8 @@ class Report(NamedTuple):
     rtt_s: float | None
     bitrate: int | None
     """Bits per second that its estimate allows us (REMB)."""
+    behind: int = 0
+    """Packets that had left when it came, newer than the newest that it knows of."""
 
 
 def divert(receiver: RTCRtpReceiver, deliver: Callable[[Packet], None], refuse: Callable[[str], None]) -> None:
@@ -178,6 +180,7 @@ async def _send_all(sender: Any, codec: RTCRtpCodecParameters, following: Follow
         timestamp = (origin + packet.ticks) & 0xFFFFFFFF
         header = _HEADER.pack(first, packet.begins << 7 | payload_type, sequence, timestamp, ssrc)
         await dtls._send_rtp(header + extension + packet.payload)
+        sender.newest_sequence = sequence  # our own note on it, for ``reports``
         sequence = (sequence + 1) & 0xFFFF
         sender._RTCRtpSender__ntp_timestamp = int((time.time() + NTP_EPOCH) * 2**32)
         sender._RTCRtpSender__rtp_timestamp = timestamp
@@ -196,7 +199,8 @@ def reports(sender: RTCRtpSender, tell: Callable[[Report], None]) -> None:
             for report in packet.reports:
                 if report.ssrc == sender._ssrc:
                     rtt: float | None = inside._RTCRtpSender__rtt
-                    tell(Report(report.fraction_lost / 256, rtt, None))
+                    behind = (inside.newest_sequence - report.highest_sequence) & 0xFFFF
+                    tell(Report(report.fraction_lost / 256, rtt, None, behind if behind < 0x8000 else 0))
         elif isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_APP:
             try:
                 bitrate, sources = unpack_remb_fci(packet.fci)
