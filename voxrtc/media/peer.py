@@ -17,7 +17,7 @@ from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateErr
 from voxrtc.audio import AudioIn, AudioOut
 from voxrtc.config import Settings
 from voxrtc.errors import SdpError, VoxrtcError, frames
-from voxrtc.media import ice, sdp, seam
+from voxrtc.media import dtls, ice, sdp, seam
 from voxrtc.media.inbound import Inbound
 from voxrtc.media.outbound import Outbound
 
@@ -89,10 +89,12 @@ class Peer:
         self._ears = Inbound(settings.media.jitter_start_ms, settings.media.jitter_max_ms, self._fail)
         self._mouth = Outbound(settings.media)
         self._pc = RTCPeerConnection(ice.configuration())
+        dtls.accept_rsa(self._pc)
         line = self._pc.addTransceiver("audio")
         self._receiver = line.receiver
         seam.divert(line.receiver, self._ears.receive, self._fail)
         seam.feed(line.sender, self._mouth.next, self._fail)
+        seam.reports(line.sender, self._mouth.sending.reported)
         self._pc.on("connectionstatechange", self._state_changed)
         self._pc.on("datachannel", self._take_channel)
 
