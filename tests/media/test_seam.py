@@ -20,6 +20,7 @@ from voxrtc.audio import HEARD_RATE
 from voxrtc.media import ice, seam
 from voxrtc.media.jitter import Packet
 from voxrtc.media.opus import SILENCE
+from voxrtc.media.sending import Report
 
 
 def test_the_versions_are_the_ones_this_was_written_for() -> None:
@@ -157,7 +158,7 @@ def test_any_bytes_are_a_packet_or_malformed(data: bytes) -> None:
 
 async def test_the_caller_hears_what_is_sent_and_reports_of_it(call: Call) -> None:
     caller, peer = await call()
-    told: asyncio.Queue[seam.Report] = asyncio.Queue()
+    told: asyncio.Queue[Report] = asyncio.Queue()
     seam.reports(peer._pc.getSenders()[0], told.put_nowait)
     await caller.heard_some.wait()
     async with asyncio.timeout(20):

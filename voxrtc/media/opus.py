@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 
 import numpy as np
-from opuslib_next import APPLICATION_VOIP, OpusError
+from opuslib_next import APPLICATION_AUDIO, OpusError
 from opuslib_next import Decoder as LibDecoder
 from opuslib_next import Encoder as LibEncoder
 from opuslib_next.api import libopus
@@ -34,20 +34,25 @@ _HYBRID_US = (10_000, 20_000)
 _CELT_US = (2_500, 5_000, 10_000, 20_000)
 
 
-def packet_us(payload: bytes) -> int:
-    """Duration in microseconds (2 500 to 120 000) of a packet, from its TOC byte (RFC 6716, 3.1).
+def frame_us(payload: bytes) -> int:
+    """Duration in microseconds (2 500 to 60 000) of each frame of a packet, from its TOC byte (RFC 6716, 3.1).
 
-    Raises AudioError on an empty packet, a missing frame count or more than 120 ms.
+    Raises AudioError on an empty packet.
     """
     if not payload:
         raise AudioError("An Opus packet is empty.")
-    config, code = payload[0] >> 3, payload[0] & 3
+    config = payload[0] >> 3
     if config < 12:
-        frame = _SILK_US[config & 3]
-    elif config < 16:
-        frame = _HYBRID_US[config & 1]
-    else:
-        frame = _CELT_US[config & 3]
+        return _SILK_US[config & 3]
+    return _HYBRID_US[config & 1] if config < 16 else _CELT_US[config & 3]
+
+
+def packet_us(payload: bytes) -> int:
+    """Duration in microseconds (2 500 to 120 000) of a packet of one or more frames (RFC 6716, 3.2).
+
+    Raises AudioError on an empty packet, a missing frame count or more than 120 ms.
+    """
+    frame, code = frame_us(payload), payload[0] & 3
     if code < 3:
         return frame if code == 0 else 2 * frame
     if len(payload) < 2 or not 0 < frame * (payload[1] & 0x3F) <= 120_000:
@@ -94,15 +99,38 @@ class Decoder:
 
 
 class Encoder:
-    """Mono float32 at 24 kHz to packets of 20 ms, tuned for speech (VOIP)."""
+    """Mono float32 at 24 kHz to packets of 20 ms.
+
+    ``APPLICATION_AUDIO``: on a line that loses nothing libopus then codes speech at 32 kb/s by CELT, which is nearer to
+    the original than the hybrid of VOIP (1.2 against 1.7 dB of mel spectrum) for a third of the work; where loss is to
+    be expected it takes SILK, which has the in-band FEC.
+    """
 
     def __init__(self, *, bitrate: int = 32_000, complexity: int = 5, fec: bool = True) -> None:
-        self._encoder = LibEncoder(SPOKEN_RATE, 1, APPLICATION_VOIP)
+        self._encoder = LibEncoder(SPOKEN_RATE, 1, APPLICATION_AUDIO)
         self._encoder.bitrate = bitrate
         self._encoder.complexity = complexity
         self._encoder.inband_fec = int(fec)
         self._packet = ctypes.create_string_buffer(MAX_PACKET)
         self._floats = ctypes.POINTER(ctypes.c_float)
+
+    @property
+    def complexity(self) -> int:
+        """0 to 10: work spent on a packet."""
+        return int(self._encoder.complexity)
+
+    @complexity.setter
+    def complexity(self, wanted: int) -> None:
+        self._encoder.complexity = wanted
+
+    @property
+    def bitrate(self) -> int:
+        """Bits per second."""
+        return int(self._encoder.bitrate)
+
+    @bitrate.setter
+    def bitrate(self, wanted: int) -> None:
+        self._encoder.bitrate = wanted
 
     def expect_loss(self, percent: int) -> None:
         """Tell the encoder how many packets of a hundred are lost on the way: from about 5 on it adds FEC."""

@@ -99,6 +99,10 @@ class Outbound:
 
     # -- for the peer ------------------------------------------------------------------------------------
 
+    def take_back(self, since: float) -> None:
+        """The line was broken: what left at ``loop.time()`` ``since`` or later was not heard."""
+        self._sent.take_back(since)
+
     def stop(self) -> None:
         """Nothing more is sent, and nobody waits any longer."""
         self._over = True
@@ -142,12 +146,11 @@ class Outbound:
             return self._encoder.encode(_QUIET), []
         else:
             return opus.SILENCE, []
-        if self._sounding != TAIL:
-            self.sending.tune(self._encoder)
         self._sounding = TAIL
         samples = self._ducking.apply(samples)
         if self.tap is not None:
             self.tap(samples, self._now())
+        self.sending.tune(self._encoder)
         return self._encoder.encode(samples), heard
 
     def _take(self) -> _Taken:

@@ -20,7 +20,7 @@ import secrets
 import struct
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pylibsrtp
 from aioice import Candidate, Connection, stun
@@ -42,6 +42,7 @@ from aiortc.rtp import (
 from voxrtc.media.jitter import Packet
 from voxrtc.media.opus import RTP_RATE
 from voxrtc.media.outbound import Outgoing
+from voxrtc.media.sending import Report
 
 MAX_SOURCES = 24
 """SSRCs one caller may send from in a call: aiortc reports on each for ever, and an RTCP report holds 31."""
@@ -59,18 +60,6 @@ Following: TypeAlias = Callable[[], Awaitable[Outgoing | None]]
 
 class Malformed(ValueError):
     """What came is no RTP packet."""
-
-
-class Report(NamedTuple):
-    """What the caller tells of our packets (RFC 3550, 6.4.1; REMB where it sends that)."""
-
-    fraction_lost: float | None
-    """Of the packets since its last report, 0 to 1."""
-    rtt_s: float | None
-    bitrate: int | None
-    """Bits per second that its estimate allows us (REMB)."""
-    behind: int = 0
-    """Packets that had left when it came, newer than the newest that it knows of."""
 
 
 def divert(receiver: RTCRtpReceiver, deliver: Callable[[Packet], None], refuse: Callable[[str], None]) -> None:
