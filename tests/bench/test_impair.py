@@ -77,7 +77,7 @@ async def push(caller: End, proxy: Proxy, count: int, size: int = 4) -> None:
     for number in range(count):
         caller.send(number, proxy.address, size)
         if number % 50 == 49 or number == count - 1:
-            await until(lambda: proxy.up.counts.taken > number)
+            await until(lambda sent=number: proxy.up.counts.taken > sent)
 
 
 async def until(condition: Callable[[], bool]) -> None:
