@@ -38,9 +38,10 @@ def test_all_of_aiortcs_own_suites_are_still_offered() -> None:
 
 
 @pytest.mark.parametrize("ours", ["active", "passive"])
-async def test_a_caller_with_an_rsa_certificate_is_connected(ours: str) -> None:
-    caller = Caller()
-    caller.pc._RTCPeerConnection__certificates = [rsa_certificate()]
+async def test_a_caller_with_an_rsa_certificate_is_connected(ours: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(RTCCertificate, "generateCertificate", rsa_certificate)
+        caller = Caller()
     dtls.accept_rsa(caller.pc)
     theirs = {"active": "passive", "passive": "active"}[ours]
     peer = await Peer.answer((await caller.offer()).replace("a=setup:actpass", f"a=setup:{theirs}"), Settings())
