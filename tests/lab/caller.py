@@ -1,0 +1,170 @@
+"""A caller of the lab: stock aiortc in a process of its own, told what to do on stdin, which tells what came of it.
+
+Each line in is one JSON object, {"do": NAME, ...}, and is answered by one line, {"done": ...} or {"failed": SENTENCE}.
+Instants are of CLOCK_MONOTONIC, which is one for all processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import numpy as np
+from aiortc import RTCIceServer
+
+from voxrtc.audio import SPOKEN_RATE
+from voxrtc.bench.caller import Caller, CallFailed
+from voxrtc.bench.clip import load_clip
+from voxrtc.bench.turn import Turn
+from voxrtc.bench.wer import count_errors
+
+WAIT_S = 30.0
+TURN_URLS = {"udp": ("turn:", "transport=udp"), "tcp": ("turn:", "transport=tcp"), "tls": ("turns:", "")}
+"""Beginning and end of the URL of each way to a TURN server; aiortc knows one at a time, so a caller has to choose."""
+
+
+class Agent:
+    """One call, step by step: the public methods are what can be asked for."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._caller: Caller | None = None
+        self._dialled = 0.0
+        self._turn: Turn | None = None
+        self._stats: dict[str, Any] | None = None
+        self._happened: dict[str, int] = {}
+
+    @property
+    def _call(self) -> Caller:
+        if self._caller is None:
+            raise CallFailed("there is no call")
+        return self._caller
+
+    async def connect(self, turn: str | None = None) -> dict[str, Any]:
+        """Call the server, with the TURN server by UDP, TCP or TLS where ``turn`` says so. Times in ms.
+
+        ``dial_ms``: from nothing, the asking for TURN servers and the allocation included, to the open data channel.
+        """
+        self._dialled = monotonic()
+        servers = [await self._turn_server(turn)] if turn is not None else []
+        self._caller = Caller(self._url, keep_audio=True, ice_servers=servers)
+        self._caller.on_event = self._note
+        await self._caller.connect()
+        return {
+            "dial_ms": (monotonic() - self._dialled) * 1e3,
+            "offer_ms": self._caller.offer_ms,
+            "connect_ms": self._caller.connect_ms,
+        }
+
+    async def speak(self, clip: str, hear_s: float = 1.0, seconds: float = WAIT_S) -> dict[str, Any]:
+        """Say a clip, hear the answer for ``hear_s`` and cut it short.
+
+        ``wer``: of the clip as the server heard it; ``heard_s``, ``level_dbfs``: of the answer; ``late_ms``: the worst
+        delay of a packet sent.
+        """
+        call, spoken = self._call, load_clip(Path(clip))
+        await self._until(lambda: call.microphone.running, seconds, "the microphone was not sent")
+        turn = Turn(spoken, call.microphone.play(spoken.packets))
+        self._turn = turn
+
+        def answered() -> bool:
+            return monotonic() >= turn.speech_ended and turn.responded(call.ear)
+
+        def heard_enough() -> bool:
+            begun = call.ear.onset_after(turn.speech_ended) or turn.speech_ended
+            return not turn.replying or (call.ear.last_audible_at or 0.0) >= begun + hear_s
+
+        await self._until(answered, spoken.seconds + seconds, "no answer")
+        await self._until(heard_enough, seconds, "the answer broke off")
+        call.send({"type": "interrupt"})
+        await self._until(lambda: not turn.replying, seconds, "the answer did not stop")
+        self._turn = None
+        heard = call.ear.recording(turn.speech_ended).astype(np.float64) / 32_768
+        return {
+            "transcript": turn.transcript,
+            "wer": count_errors(spoken.words or "", turn.transcript).rate,
+            "heard_s": heard.size / SPOKEN_RATE,
+            "level_dbfs": float(10 * np.log10(np.mean(heard**2) + 1e-12)) if heard.size else -120.0,
+            "late_ms": call.microphone.late_s * 1e3,
+            "packets": call.ear.packets,
+            "lost": call.ear.lost,
+        }
+
+    async def say(self, text: str, event: str, seconds: float = WAIT_S) -> float:
+        """Type ``text`` and wait for the next ``event``; when it came."""
+        before = self._happened.get(event, 0)
+        self._call.send({"type": "text", "text": text})
+        await self._until(lambda: self._happened.get(event, 0) > before, seconds, f"no {event}")
+        return monotonic()
+
+    async def sound(self, since: float, seconds: float = WAIT_S) -> float:
+        """When sound was first heard after the instant ``since``."""
+        ear = self._call.ear
+        await self._until(lambda: (ear.last_audible_at or 0.0) > since, seconds, "nothing was heard")
+        assert ear.last_audible_at is not None
+        return ear.last_audible_at
+
+    async def stats(self, seconds: float = WAIT_S) -> dict[str, Any]:
+        """What the server says next of this caller's link."""
+        self._stats = None
+        await self._until(lambda: self._stats is not None, seconds, "no media_stats")
+        assert self._stats is not None
+        return self._stats
+
+    async def hang_up(self) -> str | None:
+        """End the call; what ended it before, if something did."""
+        ended = self._call.ended
+        await self._call.close()
+        return ended
+
+    # -- below -----------------------------------------------------------------------------------------------
+
+    async def _turn_server(self, way: str) -> RTCIceServer:
+        timeout = aiohttp.ClientTimeout(total=10)
+        http = aiohttp.ClientSession(timeout=timeout, trust_env=False)
+        async with http, http.get(f"{self._url}/ice") as answer:
+            servers = (await answer.json())["ice_servers"]
+        begin, end = TURN_URLS[way]
+        for server in servers:
+            for url in server["urls"]:
+                if url.startswith(begin) and url.endswith(end):
+                    return RTCIceServer(url, server["username"], server["credential"])
+        raise CallFailed(f"GET /ice names no TURN server by {way}: {[server['urls'] for server in servers]}")
+
+    async def _until(self, condition: Any, seconds: float, otherwise: str) -> None:
+        if not await self._call.until(condition, seconds):
+            raise CallFailed(f"{otherwise} within {seconds:g} s ({self._call.ended or 'the call is up'})")
+
+    def _note(self, event: dict[str, Any], now: float) -> None:
+        if self._turn is not None:
+            self._turn.note(event, now)
+        self._happened[event["type"]] = self._happened.get(event["type"], 0) + 1
+        if event["type"] == "media_stats":
+            self._stats = event
+
+
+async def main() -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    agent = Agent(sys.argv[1])
+    try:
+        while line := await reader.readline():
+            asked = json.loads(line)
+            try:
+                told = {"done": await getattr(agent, asked.pop("do"))(**asked)}
+            except (CallFailed, aiohttp.ClientError, TimeoutError, OSError) as error:
+                told = {"failed": f"{type(error).__name__}: {error}"}
+            print(json.dumps(told), flush=True)
+    finally:
+        if agent._caller is not None:
+            await agent._caller.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
