@@ -178,8 +178,9 @@ async def test_packets_that_were_only_delayed_are_all_heard() -> None:
     assert inbound.concealed == 0
     spoken = np.concatenate([block.samples for block in blocks if np.abs(block.samples).max() > 0])
     assert likeness(spoken[: SPEECH.size], SPEECH) > 0.95
-    waited = (1.0 - PATIENCE_S) / STEP  # with silence, for the second that came in a burst
-    assert len(blocks) == pytest.approx(len(packets) + waited + dtx + len(again), abs=2)
+    put_in = (1.0 - PATIENCE_S) / STEP  # silence, for the second that came in a burst
+    taken_back = PATIENCE_S / STEP  # of the pause, what was not put in while it lasted
+    assert len(blocks) == pytest.approx(len(packets) + put_in + dtx - taken_back + len(again), abs=5)
 
 
 @in_virtual_time

@@ -3,7 +3,10 @@
 Packets drive it: what is in order is decoded and handed on as it comes. A timer does the rest: it gives holes up at
 their deadline, and while nothing comes at all (DTX, a replaced microphone, a stalled network) it lets silence flow in
 real time, because endpointing counts it. If the packets were only delayed, all of them are still heard: the clock is
-then ahead of real time by the silence that was put in, but never behind it.
+then ahead of the sender's by the silence that was put in, until a later pause is so much shorter; it is never behind.
+
+Nothing here runs on a clock of its own while packets come, so a caller's clock that is fast or slow (drift) neither
+fills the queue nor empties it.
 """
 
 from __future__ import annotations
@@ -73,9 +76,12 @@ class Inbound:
         self._loop = asyncio.get_running_loop()
         self._decoder = opus.Decoder()
         self._ssrc: int | None = None
-        self._cursor = 0  # RTP timestamp that follows what has been handed on
+        self._cursor = 0  # RTP timestamp that follows the last packet
+        self._filled = 0  # samples of silence put in since then
+        self._ahead = 0  # samples of silence put in for which the sender's clock left no room
         self._covered = 0.0  # loop time up to which there are samples
         self._patience = PATIENCE_S
+        self._frame = BLOCK  # samples of the last packet
         self._position = 0
         self._parts: list[Samples] = []
         self._pending = 0
@@ -169,66 +175,87 @@ class Inbound:
         self._covered += blocks * BLOCK / HEARD_RATE
         blocks = min(blocks, QUEUE)
         self._silence(blocks * BLOCK)
-        self._cursor += blocks * BLOCK * _TICKS
+        self._filled += blocks * BLOCK
 
     # -- packets to samples ------------------------------------------------------------------------------
 
     def _play(self, items: list[Packet | Hole], now: float) -> None:
         for item in items:
             if isinstance(item, Hole):
-                self._follow(item.follower, lost=True)
+                self._follow(item.follower, item.count)
             elif item.payload:
-                self._follow(item, lost=False)
+                self._follow(item, 0)
                 self._decode(item)
+                self._covered = max(self._covered, now)
                 self._patience = DTX_PATIENCE_S if len(item.payload) <= DTX_BYTES else PATIENCE_S
-        if items:
-            self._covered = max(self._covered, now)
 
-    def _follow(self, packet: Packet, *, lost: bool) -> None:
-        """Bring the clock to where ``packet`` begins: fill the gap before it, if there is one."""
+    def _follow(self, packet: Packet, lost: int) -> None:
+        """Bring the clock to where ``packet`` begins: fill the gap before it, in which ``lost`` packets are missing."""
         if packet.ssrc != self._ssrc:
             if self._ssrc is not None:
                 self._decoder = opus.Decoder()
             self._ssrc = packet.ssrc
-            self._cursor = packet.timestamp
-        gap = _signed32(packet.timestamp - self._cursor) // _TICKS
-        self._cursor = packet.timestamp
-        if not 0 < gap <= MAX_GAP_S * HEARD_RATE:
+            self._begin(packet)
             return
-        if lost:
-            self._conceal(gap, packet.payload)
+        gap = _signed32(packet.timestamp - self._cursor) // _TICKS
+        if abs(gap - self._filled) > MAX_GAP_S * HEARD_RATE:
+            self._begin(packet)
+            return
+        self._cursor = packet.timestamp
+        filled, self._filled = self._filled, 0
+        restored = self._restorable(gap - filled, packet.payload) if lost else 0
+        if lost and not filled:
+            self._make_up(gap - restored, lost * self._frame - restored)
         else:
-            self._silence(gap)
+            self._pause(gap - filled - restored)
+        if restored:
+            self.recovered += 1
+            self._emit(self._decoder.decode_before(packet.payload, restored))
+
+    def _begin(self, packet: Packet) -> None:
+        """What was before says nothing of where ``packet`` is."""
+        self._cursor = packet.timestamp
+        self._filled = self._ahead = 0
+
+    def _pause(self, samples: int) -> None:
+        """Silence, less what was put in too much before; fewer than none are so many too much."""
+        due = samples - self._ahead
+        self._ahead = max(0, -due)
+        self._silence(due)
+
+    def _make_up(self, gap: int, missing: int) -> None:
+        """``gap`` samples, of which the packets that are ``missing`` held no more than so many: the rest was a pause.
+
+        libopus goes on from what was decoded last, for CONCEAL_MS; what it makes begins and ends at its grain.
+        """
+        gap -= gap % _STEP
+        missing = max(0, min(gap, missing - missing % _STEP))
+        made_up = min(missing, CONCEAL_MS * HEARD_RATE // 1000)
+        if made_up:
+            self._emit(self._decoder.conceal(made_up), made_up=True)
+        self._silence(missing - made_up, made_up=True)
+        self._silence(gap - missing)
 
     def _decode(self, packet: Packet) -> None:
         try:
             samples = self._decoder.decode(packet.payload)
         except AudioError:
             self.broken += 1
-            samples = self._decoder.conceal(BLOCK)
+            samples = self._decoder.conceal(self._frame)
             self._emit(samples, made_up=True)
         else:
             self._emit(samples)
+            self._frame = samples.size
         self._cursor = (packet.timestamp + samples.size * _TICKS) & 0xFFFFFFFF
-
-    def _conceal(self, gap: int, follower: bytes) -> None:
-        """``gap`` samples that were lost: made up, and the last packet's worth from the follower's FEC if it has it."""
-        gap -= gap % _STEP
-        restored = self._restorable(gap, follower)
-        made_up = min(gap - restored, CONCEAL_MS * HEARD_RATE // 1000)
-        if made_up:
-            self._emit(self._decoder.conceal(made_up), made_up=True)
-        self._silence(gap - restored - made_up, made_up=True)
-        if restored:
-            self.recovered += 1
-            self._emit(self._decoder.decode_before(follower, restored))
 
     @staticmethod
     def _restorable(gap: int, follower: bytes) -> int:
+        """Samples right before ``follower`` that it holds a copy of: one frame or none."""
         try:
-            return min(gap, opus.packet_us(follower) * HEARD_RATE // 1_000_000) if opus.has_fec(follower) else 0
+            frame = opus.frame_us(follower) * HEARD_RATE // 1_000_000 if opus.has_fec(follower) else 0
         except AudioError:
             return 0
+        return frame if frame <= gap else 0
 
     # -- samples to blocks -------------------------------------------------------------------------------
 
