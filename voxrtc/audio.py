@@ -45,6 +45,16 @@ class Block:
     """True where they are the assistant's own voice, coming back, and nothing else."""
 
 
+class Recording:
+    """What is said again and again, from its beginning: a player may keep the packets that it made of it."""
+
+    def __init__(self, samples: Samples) -> None:
+        """``samples`` (n,) at 24 kHz; silence fills up the last packet."""
+        self.samples: Samples = np.pad(samples, (0, -samples.size % SPOKEN_BLOCK))
+        self.packets: dict[int, tuple[bytes, ...]] = {}
+        """One for each SPOKEN_BLOCK of ``samples``, by bitrate; the player's own."""
+
+
 @dataclass(slots=True, eq=False)
 class Mark:
     """How far one stretch of played audio (a clause, a greeting) has got, in samples at 24 kHz.
@@ -78,8 +88,8 @@ class AudioOut(Protocol):
     tap: Tap | None
     """Who is told what leaves, as it leaves."""
 
-    async def play(self, samples: Samples, mark: Mark) -> None:
-        """Queue samples (n,); waits while more than the player's bound is queued already."""
+    async def play(self, samples: Samples | Recording, mark: Mark) -> None:
+        """Queue samples (n,), or a recording; waits while more than the player's bound is queued already."""
 
     def flush(self) -> None:
         """Drop everything not yet sent. At most one more packet (a fade) leaves after this."""

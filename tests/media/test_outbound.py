@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from tests.media.callers import clip, likeness
-from voxrtc.audio import HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Mark, Samples, resample
+from voxrtc.audio import HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Mark, Recording, Samples, resample
 from voxrtc.bench.virtual import in_virtual_time
 from voxrtc.config import Media
 from voxrtc.media.opus import SILENCE, Decoder
 from voxrtc.media.outbound import PACKET_TICKS, STALL_S, TAIL, Outbound
+from voxrtc.media.sending import Report
 
 SPEECH = resample(clip("jfk")[: 2 * HEARD_RATE], HEARD_RATE, SPOKEN_RATE)
 STEP = 0.02
@@ -206,3 +207,110 @@ async def test_senseless_samples_are_made_harmless() -> None:
     await line.close()
     assert mark.heard == 1920
     assert np.isfinite(line.sound()).all()
+
+
+def counting(line: Line) -> list[int]:
+    """The numbers of the packets that ``line``'s encoder makes from now on."""
+    encode, made = line.out._encoder.encode, []
+
+    def note(samples: Samples) -> bytes:
+        made.append(len(line.sent))
+        return encode(samples)
+
+    line.out._encoder.encode = note  # type: ignore[method-assign]
+    return made
+
+
+async def say(line: Line, what: Samples | Recording) -> tuple[list[bytes], Mark]:
+    """Everything that left from the first packet of ``what`` until it was silent again."""
+    await asyncio.sleep(1)
+    before, mark = len(line.sent), Mark()
+    await line.out.play(what, mark)
+    await line.out.drained()
+    await asyncio.sleep((TAIL + 5) * STEP)
+    payloads = [payload for _, _, payload in line.sent[before:]]
+    return payloads[: payloads.index(SILENCE, 10)], mark
+
+
+def sounds(payloads: list[bytes]) -> Samples:
+    decoder = Decoder()
+    return np.concatenate([decoder.decode(payload) for payload in [SILENCE] * 20 + payloads])
+
+
+@in_virtual_time
+async def test_a_recording_is_encoded_once_for_all_lines() -> None:
+    recording = Recording(SPEECH[: 50 * SPOKEN_BLOCK - 100])
+    assert recording.samples.size == 50 * SPOKEN_BLOCK
+    first, second = Line(), Line()
+    once, mark = await say(first, recording)
+    assert mark.heard == mark.queued == recording.samples.size
+    made = counting(second)
+    again, mark = await say(second, recording)
+    assert mark.heard == mark.queued == recording.samples.size
+    assert len(made) == TAIL, "only the silence after it"
+    assert again[:50] == once[:50]
+    fresh = Line()
+    plain, _ = await say(fresh, recording.samples)
+    for line in (first, second, fresh):
+        await line.close()
+    # From silence, from kept packets or straight from the encoder: the same sound, without a click at the joints.
+    for payloads in (once, again):
+        assert likeness(sounds(payloads), sounds(plain)) > 0.98
+        assert np.abs(np.diff(sounds(payloads))).max() < 1.5 * np.abs(np.diff(sounds(plain))).max()
+
+
+@in_virtual_time
+async def test_what_follows_a_kept_recording_sounds_as_it_should() -> None:
+    recording, line = Recording(SPEECH[: 50 * SPOKEN_BLOCK]), Line()
+    await say(line, recording)
+    await asyncio.sleep(1)
+    before, mark = len(line.sent), Mark()
+    await line.out.play(recording, mark)
+    await line.out.play(SPEECH[50 * SPOKEN_BLOCK :], mark)
+    await line.out.drained()
+    await asyncio.sleep(0.5)
+    await line.close()
+    heard = sounds([payload for _, _, payload in line.sent[before:]])
+    assert likeness(heard, resample(SPEECH, SPOKEN_RATE, HEARD_RATE)) > 0.97
+
+
+@in_virtual_time
+async def test_a_recording_that_is_ducked_or_cut_off_is_not_kept_that_way() -> None:
+    recording, line = Recording(tone(50)), Line()
+    await asyncio.sleep(1)
+    await line.out.play(recording, Mark())
+    await asyncio.sleep(10 * STEP)
+    line.out.duck(True)
+    await asyncio.sleep(10 * STEP)
+    line.out.duck(False)
+    await line.out.drained()
+    assert recording.packets == {}
+    await asyncio.sleep(1)
+    await line.out.play(recording, Mark())
+    await asyncio.sleep(10 * STEP)
+    line.out.flush()
+    await asyncio.sleep(1)
+    assert recording.packets == {}
+    await say(line, recording)
+    assert list(recording.packets) == [Media().opus_bitrate]
+    made = counting(line)
+    await asyncio.sleep(1)
+    await line.out.play(recording, Mark())
+    await asyncio.sleep(10 * STEP)
+    line.out.duck(True)
+    await asyncio.sleep(5 * STEP)
+    assert made, "ready packets cannot be made softer"
+    await line.close()
+    sound = line.sound()
+    assert np.abs(np.diff(sound)).max() < 0.12  # no click: a 300 Hz tone at 0.5 moves by 0.06 a sample
+
+
+@in_virtual_time
+async def test_on_a_lossy_line_a_recording_is_protected_like_all_else() -> None:
+    recording, line = Recording(SPEECH[: 50 * SPOKEN_BLOCK]), Line()
+    await say(line, recording)
+    line.out.sending.reported(Report(0.1, None, None))
+    made = counting(line)
+    await say(line, recording)
+    await line.close()
+    assert len(made) == 50 + TAIL

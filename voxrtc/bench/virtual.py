@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from voxrtc.audio import (
+from voxrtc.audio import (, Recording
     BLOCK,
     BLOCK_MS,
     HEARD_RATE,
@@ -180,7 +180,9 @@ class VirtualMouth:
             self._player.cancel()
             await asyncio.gather(self._player, return_exceptions=True)
 
-    async def play(self, samples: Samples, mark: Mark) -> None:
+    async def play(self, samples: Samples | Recording, mark: Mark) -> None:
+        if isinstance(samples, Recording):
+            samples = samples.samples
         flushes = len(self.flushes)
         while self._queued > self._ahead and flushes == len(self.flushes):
             await self._change()

@@ -12,9 +12,10 @@ import numpy as np
 from opuslib_next import APPLICATION_AUDIO, OpusError
 from opuslib_next import Decoder as LibDecoder
 from opuslib_next import Encoder as LibEncoder
-from opuslib_next.api import libopus
+from opuslib_next import constants as ctls
+from opuslib_next.api import ctl, libopus
 from opuslib_next.api.decoder import libopus_decode_float
-from opuslib_next.api.encoder import libopus_encode_float
+from opuslib_next.api.encoder import encoder_ctl, libopus_encode_float
 
 from voxrtc.audio import HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Samples
 from voxrtc.errors import AudioError
@@ -28,6 +29,7 @@ SILENCE = b"\xf8\xff\xfe"
 MAX_PACKET = 1_275
 """Bytes of the longest single Opus frame (RFC 6716, 3.4)."""
 
+_SET_PREDICTION_DISABLED = ctl.ctl_set(ctls.SET_PREDICTION_DISABLED_REQUEST)
 _MAX_HEARD = HEARD_RATE * 120 // 1000
 _SILK_US = (10_000, 20_000, 40_000, 60_000)
 _HYBRID_US = (10_000, 20_000)
@@ -111,6 +113,8 @@ class Encoder:
         self._encoder.bitrate = bitrate
         self._encoder.complexity = complexity
         self._encoder.inband_fec = int(fec)
+        self._alone = False
+        """The next packet is to refer to none before it."""
         self._packet = ctypes.create_string_buffer(MAX_PACKET)
         self._floats = ctypes.POINTER(ctypes.c_float)
 
@@ -145,8 +149,16 @@ class Encoder:
         length = libopus_encode_float(self._encoder.encoder_state, pointer, SPOKEN_BLOCK, self._packet, MAX_PACKET)
         if length < 0:
             raise AudioError(f"Audio cannot be encoded: {OpusError(length)}.")
+        if self._alone:
+            self._predict(True)
         return self._packet.raw[:length]
 
     def reset(self) -> None:
-        """Forget all that was encoded, as at the start."""
+        """Forget all that was encoded. The next packet will refer to none before it: whatever the far decoder has
+        heard last, it can go on with it (RFC 6716, 4.3.2.1)."""
         self._encoder.reset_state()
+        self._predict(False)
+
+    def _predict(self, on: bool) -> None:
+        self._alone = not on
+        encoder_ctl(self._encoder.encoder_state, _SET_PREDICTION_DISABLED, int(not on))

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from voxrtc.audio import BLOCK_MS, SPOKEN_BLOCK, SPOKEN_RATE, Ducking, Mark, Samples, Sent, Tap
+from voxrtc.audio import BLOCK_MS, SPOKEN_BLOCK, SPOKEN_RATE, Ducking, Mark, Recording, Samples, Sent, Tap
 from voxrtc.config import Media
 from voxrtc.media import opus
+from voxrtc.media.reel import Reel
 from voxrtc.media.sending import Sending
 
 PACKET_S = BLOCK_MS / 1000
@@ -32,6 +34,16 @@ _FADE = (0.5 + 0.5 * np.cos(np.linspace(0.0, math.pi, SPOKEN_BLOCK))).astype(np.
 
 _Taken: TypeAlias = tuple[Samples, list[tuple[Mark, int]]]
 """One packet's samples (480,) and how many of them belong to which mark."""
+
+
+@dataclass(slots=True)
+class _Piece:
+    """What is left to play of one ``play()``."""
+
+    samples: Samples
+    mark: Mark
+    recording: Recording | None
+    """Whose samples these are, as long as none has left."""
 
 
 class Outgoing(NamedTuple):
@@ -59,25 +71,30 @@ class Outbound:
         """What is known of the way to the caller."""
         self._encoder = opus.Encoder(bitrate=settings.opus_bitrate, complexity=settings.opus_complexity)
         self._now = asyncio.get_running_loop().time
-        self._pieces: deque[tuple[Samples, Mark]] = deque()
+        self._pieces: deque[_Piece] = deque()
         self._queued = 0
         self._flushes = 0
         self._waiters: set[asyncio.Future[None]] = set()
         self._fade: _Taken | None = None
+        self._reel: Reel | None = None
+        """Of the recording that is being played, where all of it leaves as it is."""
         self._sounding = 0  # TAIL while speech leaves, then counts down to the ready silence
         self._due: float | None = None
         self._ticks = 0
 
     # -- AudioOut ----------------------------------------------------------------------------------------
 
-    async def play(self, samples: Samples, mark: Mark) -> None:
+    async def play(self, samples: Samples | Recording, mark: Mark) -> None:
         """Queue ``samples`` (n,) at 24 kHz; waits while more than media.play_ahead_s is queued already."""
+        recording = samples if isinstance(samples, Recording) else None
+        if isinstance(samples, Recording):
+            samples = samples.samples
         flushes = self._flushes
         while self._queued > self._bound and flushes == self._flushes and not self._over:
             await self._change()
         if flushes != self._flushes or self._over or not samples.size:
             return
-        self._pieces.append((np.clip(np.nan_to_num(samples), -1.0, 1.0), mark))
+        self._pieces.append(_Piece(np.clip(np.nan_to_num(samples), -1.0, 1.0), mark, recording))
         self._queued += samples.size
         mark.queued += samples.size
 
@@ -140,6 +157,7 @@ class Outbound:
         if self._fade is not None:
             (samples, heard), self._fade = self._fade, None
         elif self._pieces:
+            self._thread()
             samples, heard = self._take()
         elif self._sounding:
             self._sounding -= 1
@@ -147,11 +165,32 @@ class Outbound:
         else:
             return opus.SILENCE, []
         self._sounding = TAIL
-        samples = self._ducking.apply(samples)
+        level = self._ducking.apply(samples)
         if self.tap is not None:
-            self.tap(samples, self._now())
+            self.tap(level, self._now())
+        if self._reel is not None and level is samples:
+            payload = self._reel.next(lambda: self._encoder.encode(samples))
+            if self._reel.over:
+                self._unthread()
+            return payload, heard
+        self._unthread()
         self.sending.tune(self._encoder)
-        return self._encoder.encode(samples), heard
+        return self._encoder.encode(level), heard
+
+    def _thread(self) -> None:
+        """Where a recording begins after silence, on a line that asks for no more than the usual: put on its reel."""
+        recording = self._pieces[0].recording
+        if recording is not None and not self._sounding and self.sending.usual:
+            self._reel = Reel(recording, round(self.sending.bitrate))
+            if not self._reel.ready:
+                self.sending.tune(self._encoder)
+                self._encoder.reset()  # the first time is like every other
+
+    def _unthread(self) -> None:
+        """The encoder goes on from here, which has not seen what was ready."""
+        if self._reel is not None and self._reel.ready:
+            self._encoder.reset()
+        self._reel = None
 
     def _take(self) -> _Taken:
         """The next 20 ms of what is queued, (480,), filled up with silence at the end, and whose they are."""
@@ -159,12 +198,14 @@ class Outbound:
         heard: list[tuple[Mark, int]] = []
         filled = 0
         while self._pieces and filled < SPOKEN_BLOCK:
-            samples, mark = self._pieces.popleft()
-            count = min(samples.size, SPOKEN_BLOCK - filled)
-            block[filled : filled + count] = samples[:count]
-            if count < samples.size:
-                self._pieces.appendleft((samples[count:], mark))
-            heard.append((mark, count))
+            piece = self._pieces[0]
+            piece.recording = None
+            count = min(piece.samples.size, SPOKEN_BLOCK - filled)
+            block[filled : filled + count] = piece.samples[:count]
+            piece.samples = piece.samples[count:]
+            if not piece.samples.size:
+                self._pieces.popleft()
+            heard.append((piece.mark, count))
             filled += count
         self._queued -= filled
         return block, heard
@@ -181,6 +222,7 @@ class Outbound:
 
     def _drop(self) -> None:
         self._flushes += 1
+        self._unthread()
         self._pieces.clear()
         self._queued = 0
         self._wake()

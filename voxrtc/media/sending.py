@@ -97,6 +97,11 @@ class Sending:
         """Lost packets of a hundred that the encoder is to expect."""
         return 0 if self._expected < NEGLIGIBLE else max(1, round(100 * self._expected))
 
+    @property
+    def usual(self) -> bool:
+        """Whether nothing asks for more or less than what is configured."""
+        return not self.protection and self.bitrate == self._most
+
     def tune(self, encoder: Encoder) -> None:
         """Set ``encoder`` to what is right now; cheap where nothing has changed."""
         wanted = (self._effort.complexity(self._complexity), round(self.bitrate / 1000), self.protection)
