@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from voxrtc.audio import (, Recording
+from voxrtc.audio import (
     BLOCK,
     BLOCK_MS,
     HEARD_RATE,
@@ -27,6 +27,7 @@ from voxrtc.audio import (, Recording
     Block,
     Ducking,
     Mark,
+    Recording,
     Samples,
     Sent,
     Tap,
