@@ -16,7 +16,6 @@ from tests.dialogue.scripted import READY, ScriptedModels
 from tests.media.callers import clip
 from voxrtc import call as call_module
 from voxrtc.call import COMMANDS, WAITING_PEERS
-from voxrtc.calls import Candidate
 from voxrtc.errors import CallsFull, ConfigError, SdpError, UnknownCall
 from voxrtc.events import Notice
 from voxrtc.media.peer import Peer
@@ -191,8 +190,10 @@ async def test_a_caller_who_was_cut_off_gets_the_session_back(exchange: Open) ->
     second = await again.dial(one.calls, first.resume)
     assert (second.session, second.resume) == (first.session, first.resume)
     assert (await again.until("call_started"))["resumed"] is True
+    assert (await again.until("transcript", turn=1))["text"] == "My name is Ada.", "what it may have missed"
+    assert (await again.until("reply_ended", reply=1))["text"] == "Yes."
     again.say(type="text", text="What is my name?")
-    await again.until("reply_started")
+    await again.until("reply_started", reply=2)
     assert [line.text for line in one.models.answers[-1].history][:1] == ["My name is Ada."]
     assert one.counted("voxrtc_calls_started_total") == 1
 
@@ -270,19 +271,21 @@ async def test_who_offers_again_too_fast_is_turned_away(exchange: Open, monkeypa
     _, first = await one.up()
     holding = asyncio.Event()
     close = Peer.close
+    put_down: list[Peer] = []
 
     async def slow(peer: Peer) -> None:
+        put_down.append(peer)
+        if len(put_down) == WAITING_PEERS:  # those that were superseded, and the one that is turned away
+            holding.set()
         await holding.wait()
         await close(peer)
 
     monkeypatch.setattr(Peer, "close", slow)
     offers = [await one.guest().offer() for _ in range(WAITING_PEERS + 1)]
-    for offer in offers[:-1]:  # all wait for the old peer to be gone
+    for offer in offers[:-1]:  # each is given up for the next
         await one.calls.offer(offer, first.resume)
-    refused = asyncio.create_task(one.calls.offer(offers[-1], first.resume))
-    holding.set()
     with pytest.raises(CallsFull, match="too often"):
-        await refused
+        await one.calls.offer(offers[-1], first.resume)
     assert one.calls.active == 1
 
 

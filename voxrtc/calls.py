@@ -71,9 +71,12 @@ class Calls:
         """Sessions whose caller has gone and may come back."""
         return sum(not call.carried for call in self._calls.values())
 
-    async def offer(self, sdp: str, resume: str | None = None, memory: str | None = None) -> Answered:
+    async def offer(
+        self, sdp: str, resume: str | None = None, memory: str | None = None, silent_ms: float | None = None
+    ) -> Answered:
         """Answer a caller's offer with a new call, or with the session that ``resume`` names if it still lives.
-        A new call goes on from ``memory`` (Memory.to_json).
+        A new call goes on from ``memory`` (Memory.to_json). ``silent_ms``: for how long the caller has had nothing on
+        the connection that it had.
 
         Raises CallsFull where there is no room (yet), SdpError where the offer cannot be answered, BadMemory.
         """
@@ -91,7 +94,7 @@ class Calls:
             back = self._resumed(resume)
             self._admit(back)  # once more: what lived may have ended meanwhile, and the server may be closing
             call = back or self._begin(self._remembered(memory))
-            call.take(peer)
+            call.take(peer, None if silent_ms is None else silent_ms / 1000)
         except (CallsFull, BadMemory):
             await peer.close()
             raise

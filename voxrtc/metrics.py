@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from voxrtc.events import (
     CallEnded,
     CallStarted,
+    ConnectionLost,
     Event,
     FalseInterruption,
     Interrupted,
@@ -38,6 +39,15 @@ class Metrics:
         self.calls = Gauge("voxrtc_calls", "Calls that are up now", registry=registry)
         self.calls_total = counter("voxrtc_calls_started", "Calls begun", registry=registry)
         self.ended = counter("voxrtc_calls_ended", "Calls over, by reason", ["reason"], registry=registry)
+        self.lost = counter(
+            "voxrtc_connections_lost",
+            "Connections that ended before their call, by reason",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in ("hangup", "lost"):
+            self.lost.labels(reason)
+        self.resumed = counter("voxrtc_calls_resumed", "Calls taken up again on another connection", registry=registry)
         self.refused = counter("voxrtc_offers_refused", "Offers refused, by code", ["code"], registry=registry)
         self.turns = counter("voxrtc_turns", "Turns the callers ended", registry=registry)
         self.dropped = counter("voxrtc_turns_dropped", "Turns without words, by reason", ["reason"], registry=registry)
@@ -79,6 +89,10 @@ class Metrics:
         match event:
             case CallStarted(resumed=False):
                 self.calls_total.inc()
+            case CallStarted(resumed=True):
+                self.resumed.inc()
+            case ConnectionLost(reason=reason):
+                self.lost.labels(reason).inc()
             case CallEnded(reason=reason):
                 self.ended.labels(reason).inc()
             case TurnEnded():

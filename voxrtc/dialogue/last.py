@@ -1,4 +1,4 @@
-"""The reply that was heard to its end, so far as is known; its last packets may have left for a line that was broken."""
+"""The reply that was heard to its end, so far as is known: its last packets may have left for a broken line."""
 
 from __future__ import annotations
 

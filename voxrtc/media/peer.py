@@ -19,7 +19,9 @@ from voxrtc.config import Settings
 from voxrtc.errors import SdpError, VoxrtcError, frames
 from voxrtc.media import dtls, ice, sdp, seam
 from voxrtc.media.inbound import Inbound
-from voxrtc.media.outbound import Outbound
+from voxrtc.media.outbound import PACKET_S, Outbound
+from voxrtc.media.presence import Presence
+from voxrtc.media.sending import Report
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +74,8 @@ class Peer:
         """The answer, once ``answer()`` has returned."""
         self.on_message: Callable[[dict[str, Any]], None] = _ignore
         self.on_bad_message: Callable[[str], None] = _ignore
+        self.on_change: Callable[[], None] = _nothing
+        """Told when the peer is connected, and when it is gone."""
         self.bad_messages = 0
         self.unsent = 0
         """Messages dropped because the caller did not take them."""
@@ -86,6 +90,8 @@ class Peer:
         self._channel: RTCDataChannel | None = None
         self._kept: deque[str] = deque(maxlen=UNSENT)
         self._candidates = 0
+        self._presence = Presence()
+        self._settled = False
         self._ears = Inbound(settings.media.jitter_start_ms, settings.media.jitter_max_ms, self._fail)
         self._mouth = Outbound(settings.media)
         self._pc = RTCPeerConnection(ice.configuration())
@@ -94,7 +100,7 @@ class Peer:
         self._receiver = line.receiver
         seam.divert(line.receiver, self._ears.receive, self._fail)
         seam.feed(line.sender, self._mouth.next, self._fail)
-        seam.reports(line.sender, self._mouth.sending.reported)
+        seam.reports(line.sender, self._reported)
         self._pc.on("connectionstatechange", self._state_changed)
         self._pc.on("datachannel", self._take_channel)
 
@@ -150,6 +156,32 @@ class Peer:
         if parsed is not None and self._reason is None:
             parsed.sdpMid = mid
             await self._pc.addIceCandidate(parsed)
+
+    @property
+    def up(self) -> bool:
+        """Whether media can flow."""
+        return self._connected.is_set() and self._reason is None
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is over."""
+        return self._reason is not None
+
+    def missed(self, silent_s: float) -> None:
+        """The caller says on another way that nothing has come for so long."""
+        self._presence.missed(asyncio.get_running_loop().time() - silent_s)
+
+    async def ask(self, timeout: float) -> None:
+        """Learn whether the caller is there, where its packets do not tell."""
+        loop = asyncio.get_running_loop()
+        self._note_arrival()
+        if not self._presence.fresh(loop.time()) and await seam.answers(self._receiver, timeout):
+            self._presence.came(loop.time())
+
+    def leave(self) -> None:
+        """Say no more here: the caller is on another line. What left and did not arrive is taken back."""
+        self._settle()
+        self._mouth.stop()
 
     async def connected(self) -> None:
         """Return once media can flow. Raises VoxrtcError if the peer is gone before that."""
@@ -232,6 +264,7 @@ class Peer:
             elif await seam.answers(self._receiver, max(0.1, patience - silent)):
                 # No sound, but there: a microphone that is switched off or being replaced.
                 alive = loop.time()
+                self._presence.came(alive)
             elif (self._ears.heard_at or 0.0) <= alive:
                 self._end("lost", f"Nothing came from the caller for {patience:g} s.")
                 return
@@ -240,7 +273,9 @@ class Peer:
         state = self._pc.connectionState
         if state == "connected":
             self._connected.set()
+            self._presence.came(asyncio.get_running_loop().time())
             self._ears.start()
+            self.on_change()
         elif state == "failed":
             self._end("lost", "The connection failed.")
         elif state == "closed":
@@ -291,7 +326,32 @@ class Peer:
     def _end(self, reason: Reason, detail: str = "") -> None:
         if self._reason is None:
             self._reason, self.detail = reason, detail
+            if reason == "hangup":  # it has just said goodbye
+                self._presence.came(asyncio.get_running_loop().time())
+            self._settle()
+            self.on_change()
             self._own(self._tear_down())
+
+    def _settle(self) -> None:
+        """Take back what left and was not heard, once."""
+        if self._settled:
+            return
+        self._settled = True
+        now = asyncio.get_running_loop().time()
+        self._note_arrival()
+        until = self._presence.heard_until(now)
+        if until < now:
+            self._mouth.take_back(until)
+
+    def _note_arrival(self) -> None:
+        if self._ears.heard_at is not None:
+            self._presence.came(self._ears.heard_at)
+
+    def _reported(self, report: Report) -> None:
+        self._mouth.sending.reported(report)
+        if report.fraction_lost is not None:
+            now = asyncio.get_running_loop().time()
+            self._presence.reported(now, report.behind * PACKET_S, report.rtt_s)
 
     async def _tear_down(self) -> None:
         this = asyncio.current_task()
@@ -338,4 +398,8 @@ def _object(data: str | bytes) -> dict[str, Any]:
 
 
 def _ignore(_: object) -> None:
+    pass
+
+
+def _nothing() -> None:
     pass

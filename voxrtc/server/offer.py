@@ -6,7 +6,7 @@ The shape is that of aiortc's own examples; events and commands go over the data
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -24,12 +24,14 @@ T = TypeVar("T")
 
 class Offer(msgspec.Struct, frozen=True):
     """The body of POST /offer. ``resume``: the token of an earlier answer, to get that session back. ``memory``: what
-    a new call is to begin with, as MemoryExported told it; of no account where a session comes back."""
+    a new call is to begin with, as MemoryExported told it; of no account where a session comes back. ``silent_ms``: of a
+    caller who comes back, for how long nothing had come on its old connection."""
 
     sdp: str
     type: Literal["offer"]
     resume: str | None = None
     memory: str | None = None
+    silent_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
 class TrickledCandidate(msgspec.Struct, frozen=True):
@@ -77,7 +79,7 @@ def ice_servers(request: web.Request) -> list[dict[str, Any]]:
 async def post_offer(request: web.Request) -> web.Response:
     """Begin a call, or bring a session back."""
     offer = await read_json(request, Offer)
-    answered = await request.app[CALLS].offer(offer.sdp, offer.resume, offer.memory)
+    answered = await request.app[CALLS].offer(offer.sdp, offer.resume, offer.memory, offer.silent_ms)
     return web.json_response(
         {
             "sdp": answered.sdp,
