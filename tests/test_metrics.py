@@ -68,3 +68,36 @@ def test_every_reason_of_a_false_interruption_is_there_from_the_start() -> None:
 
 def test_an_event_without_a_metric_is_no_error() -> None:
     Metrics().observe(events.StateChanged(**AT, state="listening"))
+
+
+def link(call: str = "c", **fields: float) -> events.MediaStats:
+    quiet = {"received": 0, "lost": 0, "recovered": 0, "concealed": 0, "late": 0, "duplicates": 0, "dropped": 0}
+    levels = {"jitter_ms": 4.0, "buffer_ms": 25.0, "drift_ppm": None, "route": "direct"}
+    return events.MediaStats(**(AT | {"call": call} | quiet | levels | fields))
+
+
+def test_links_are_counted_by_the_difference_between_two_reports() -> None:
+    metrics = Metrics()
+    metrics.observe(link(received=95, lost=5))
+    metrics.observe(link("d", received=100))
+    metrics.observe(link(received=191, lost=4, late=5, recovered=3, rtt_ms=40.0, drift_ppm=-12.0))
+    text = metrics.expose().decode()
+    assert "voxrtc_packets_received_total 291.0" in text
+    assert "voxrtc_packets_lost_total 5.0" in text  # a counter does not go back
+    assert "voxrtc_packets_late_total 5.0" in text
+    assert "voxrtc_packets_recovered_total 3.0" in text
+    assert "voxrtc_link_loss_ratio_count 3.0" in text
+    assert "voxrtc_link_loss_ratio_sum 0.05" in text
+    assert "voxrtc_link_jitter_seconds_count 3.0" in text
+    assert "voxrtc_link_rtt_seconds_sum 0.04" in text
+    assert 'voxrtc_link_drift_ppm_bucket{le="-20.0"} 0.0' in text
+    assert 'voxrtc_link_drift_ppm_bucket{le="-10.0"} 1.0' in text
+    for call in ("c", "d"):
+        metrics.observe(events.CallEnded(**(AT | {"call": call}), reason="hangup"))
+    assert not metrics._links._latest
+
+
+def test_every_metric_of_the_links_is_explained() -> None:
+    text = Metrics().expose().decode()
+    for name in ("packets_received", "packets_lost", "blocks_concealed", "link_loss_ratio", "link_drift_ppm"):
+        assert f"# HELP voxrtc_{name}" in text

@@ -265,13 +265,30 @@ class TurnMetrics(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaStats(Event):
-    """The caller's link, every few seconds: packets since the call began, levels in ms."""
+    """The caller's link, every few seconds: counts since the call began, levels of now."""
 
     received: int
+    """Packets that came, duplicates not counted."""
     lost: int
+    """Packets that never came."""
+    recovered: int
+    """Lost or late packets that were restored from the in-band FEC of the next one."""
     concealed: int
+    """Blocks of 20 ms with sound that was made up."""
     late: int
+    """Packets that came when their place had gone by."""
+    duplicates: int
+    dropped: int
+    """Blocks of 20 ms that the server was too busy to hear."""
     jitter_ms: float
+    """Interarrival jitter (RFC 3550, 6.4.1)."""
     buffer_ms: float
+    """How long a missing packet is waited for, from when it would have come undelayed."""
+    drift_ppm: float | None
+    """Millionths by which the caller's clock is faster than the server's; None while that is not known."""
     route: str
     """``direct``, ``relay`` or ``unknown``."""
+    sent_lost_percent: float | None = None
+    """Of the packets sent to the caller, as it reports of late (RTCP); None before it has."""
+    rtt_ms: float | None = None
+    """From here to the caller and back (RTCP); None while that is not known."""

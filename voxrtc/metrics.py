@@ -13,6 +13,7 @@ from voxrtc.events import (
     Event,
     FalseInterruption,
     Interrupted,
+    MediaStats,
     Notice,
     ReplyEnded,
     ReplyStarted,
@@ -79,6 +80,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._links = LinkMetrics(registry)
         self.stages = {
             stage: Histogram(f"voxrtc_{stage}_seconds", _HELP[stage], buckets=_SECONDS, registry=registry)
             for stage in _STAGES
@@ -93,8 +95,11 @@ class Metrics:
                 self.resumed.inc()
             case ConnectionLost(reason=reason):
                 self.lost.labels(reason).inc()
-            case CallEnded(reason=reason):
+            case CallEnded(call=call, reason=reason):
                 self.ended.labels(reason).inc()
+                self._links.ended(call)
+            case MediaStats():
+                self._links.observe(event)
             case TurnEnded():
                 self.turns.inc()
             case TurnDropped(reason=reason):
@@ -144,6 +149,65 @@ class Metrics:
         (family,) = self.stages[stage].collect()
         buckets = [(float(s.labels["le"]), s.value) for s in family.samples if s.name.endswith("_bucket")]
         return {f"p{round(q * 100)}": _quantile_ms(buckets, q) for q in quantiles}
+
+
+class LinkMetrics:
+    """What the callers' links did: counters by the difference between two reports of one call, levels as reported."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counters = {field: Counter(f"voxrtc_{name}", text, registry=registry) for field, name, text in _COUNTED}
+        self._levels = {
+            field: Histogram(f"voxrtc_link_{name}", text, buckets=buckets, registry=registry)
+            for field, name, text, buckets in _LEVELS
+        }
+        self._latest: dict[str, MediaStats] = {}
+
+    def observe(self, stats: MediaStats) -> None:
+        """Add what has come since the last report of the same call."""
+        before = self._latest.get(stats.call)
+        self._latest[stats.call] = stats
+        grown = {field: getattr(stats, field) - (getattr(before, field) if before else 0) for field in self._counters}
+        for field, counter in self._counters.items():
+            counter.inc(max(0, grown[field]))  # a lost packet that came after all is counted as late besides
+        due = grown["received"] + grown["lost"]
+        levels = {
+            "loss": max(0, grown["lost"]) / due if due > 0 else None,
+            "jitter": stats.jitter_ms / 1000,
+            "buffer": stats.buffer_ms / 1000,
+            "rtt": None if stats.rtt_ms is None else stats.rtt_ms / 1000,
+            "drift": stats.drift_ppm,
+        }
+        for field, histogram in self._levels.items():
+            if (level := levels[field]) is not None:
+                histogram.observe(level)
+
+    def ended(self, call: str) -> None:
+        """Nothing more comes from ``call``."""
+        self._latest.pop(call, None)
+
+
+_COUNTED = (
+    ("received", "packets_received", "Packets of the callers' sound that came, each once"),
+    ("lost", "packets_lost", "Packets of the callers' sound that had not come when their time was over"),
+    ("late", "packets_late", "Packets of the callers' sound that came after that"),
+    ("duplicates", "packets_duplicate", "Packets of the callers' sound that had come before"),
+    ("recovered", "packets_recovered", "Missing packets restored from the in-band FEC of the next one"),
+    ("concealed", "blocks_concealed", "Blocks of 20 ms of the callers' sound with something made up"),
+    ("dropped", "blocks_dropped", "Blocks of 20 ms of the callers' sound that were not heard for want of time"),
+)
+_DELAYS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
+_LEVELS = (
+    ("loss", "loss_ratio", "Part of the packets lost between two reports", (0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)),
+    ("jitter", "jitter_seconds", "Interarrival jitter (RFC 3550) at each report", _DELAYS),
+    ("buffer", "buffer_seconds", "How long a missing packet is waited for, at each report", _DELAYS),
+    ("rtt", "rtt_seconds", "From here to the caller and back (RTCP), at each report", _DELAYS),
+    (
+        "drift",
+        "drift_ppm",
+        "Millionths by which the caller's clock is faster than ours, at each report",
+        (-200, -100, -50, -20, -10, 0, 10, 20, 50, 100, 200),
+    ),
+)
 
 
 def _totals(name: str, metric: Counter) -> list[tuple[str, int]]:

@@ -60,5 +60,6 @@ def metrics(turn: int = 1, *, speculated: bool = True, **ms: float) -> Event:
 
 
 def stats(received: int, lost: int, route: str = "direct") -> Event:
-    counts = {"received": received, "lost": lost, "concealed": lost, "late": 0}
-    return {"type": "media_stats", "jitter_ms": 3.2, "buffer_ms": 40.0, "route": route} | counts
+    counts = {"received": received, "lost": lost, "recovered": lost // 3, "concealed": lost - lost // 3, "late": 1}
+    levels = {"jitter_ms": 3.2, "buffer_ms": 24.0, "drift_ppm": -12.4, "sent_lost_percent": 0.8, "rtt_ms": 38.2}
+    return {"type": "media_stats", "duplicates": 0, "dropped": 0, "route": route} | counts | levels
