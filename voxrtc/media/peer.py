@@ -203,13 +203,18 @@ class Peer:
     def stats(self) -> dict[str, Any]:
         """The caller's link: the fields of events.MediaStats."""
         jitter = self._ears.jitter
+        drift = jitter.drift_ppm
         return {
             "received": jitter.received,
             "lost": jitter.lost,
+            "recovered": self._ears.recovered,
             "concealed": self._ears.concealed,
             "late": jitter.late,
+            "duplicates": jitter.duplicates,
+            "dropped": self._ears.dropped,
             "jitter_ms": round(jitter.jitter_ms, 1),
             "buffer_ms": round(jitter.wait_ms, 1),
+            "drift_ppm": None if drift is None else round(drift, 1),
             "route": seam.route(self._receiver),
         }
 
