@@ -18,6 +18,7 @@ from voxrtc import call as call_module
 from voxrtc.call import COMMANDS, WAITING_PEERS
 from voxrtc.errors import CallsFull, ConfigError, SdpError, UnknownCall
 from voxrtc.events import Notice
+from voxrtc.media.ice import Trickled
 from voxrtc.media.peer import Peer
 from voxrtc.models.wire import Answer, Heard, Said, ToolCall
 
@@ -339,7 +340,7 @@ async def test_candidates_go_to_the_newest_peer(exchange: Open, monkeypatch: pyt
     _, first = await one.up()
     old = one.calls._calls[first.session].peer
     await one.calls.offer(await one.guest().offer(), first.resume)
-    await one.calls.add_candidates(first.session, [Candidate("x", "0"), Candidate("")])
+    await one.calls.add_candidates(first.session, [Trickled("x", "0"), Trickled("")])
     assert len(got) == 2
     assert got[0] is got[1] is not old
     with pytest.raises(UnknownCall):

@@ -16,7 +16,7 @@ FLOORS = [
     {"dialogue"},
     {"endpointing"},
     {"media", "models"},
-    {"audio", "commands", "config", "errors", "events", "languages", "metrics", "sources"},
+    {"audio", "commands", "config", "errors", "events", "languages", "metrics", "sources", "urls"},
 ]
 """From the top. A room imports from its own floor only if it is the base, else only from below."""
 

@@ -14,20 +14,13 @@ from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.endpointing.networks import Networks
 from voxrtc.errors import BadMemory, CallsFull, UnknownCall, frames
+from voxrtc.media.ice import Trickled
 from voxrtc.media.peer import Peer
+from voxrtc.media.site import Site
 from voxrtc.metrics import Metrics
 from voxrtc.models.verbs import Models
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One ICE candidate that the caller trickled (W3C RTCIceCandidateInit); an empty string ends them."""
-
-    candidate: str
-    sdp_mid: str | None = None
-    sdp_mline_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +41,7 @@ class Calls:
         self._models = models
         self._networks = networks
         self._metrics = metrics
+        self._site = Site(settings)
         self._phrases = Phrases()
         self._functions = functions.load(settings.dialogue.tools)
         self._calls: dict[str, Call] = {}
@@ -58,7 +52,8 @@ class Calls:
         metrics.calls.set_function(lambda: self.active)
 
     async def warm(self) -> None:
-        """Render the fixed phrases; call once, when the models are ready."""
+        """Render the fixed phrases, and begin to learn the public address; call once, when the models are ready."""
+        self._site.open()
         self._phrases = await Phrases.render(self._models, self._settings)
 
     @property
@@ -87,7 +82,7 @@ class Calls:
         lines = 0 if back is not None and back.carried else 1  # who comes back before its peer is gone has one
         self._answering += lines
         try:
-            peer = await Peer.answer(sdp, self._settings)
+            peer = await Peer.answer(sdp, self._settings, self._site)
         finally:
             self._answering -= lines
         try:
@@ -100,13 +95,17 @@ class Calls:
             raise
         return Answered(session=call.id, sdp=peer.sdp, resume=call.resume)
 
-    async def add_candidates(self, call: str, candidates: Iterable[Candidate]) -> None:
-        """Candidates that the caller trickled, for the peer it made last. Raises UnknownCall, SdpError."""
+    async def add_candidates(self, call: str, candidates: Iterable[Trickled]) -> list[Trickled]:
+        """Candidates that the caller trickled, for the peer it made last; returns what that peer found since its
+        answer. Where the caller says that it has no more, that is waited for. Raises UnknownCall, SdpError."""
         peer = self._find(call).newest
         if peer is None:
             raise UnknownCall(f"call {call} has no connection at present")
+        complete = False
         for one in candidates:
             await peer.add_candidate(one.candidate, one.sdp_mid, one.sdp_mline_index)
+            complete = complete or not one.candidate.strip()
+        return await peer.late_candidates(wait=complete)
 
     async def hang_up(self, call: str) -> None:
         """End a call; returns when everything below it is gone. Raises UnknownCall."""
@@ -121,6 +120,7 @@ class Calls:
             call.end(Ending("shutdown"))
         if self._tasks:
             await asyncio.wait(self._tasks.values())
+        await self._site.close()
 
     def _resumed(self, token: str | None) -> Call | None:
         """The call that ``token`` brings back."""

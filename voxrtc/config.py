@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from voxrtc.errors import ConfigError
 from voxrtc.languages import NAMES
+from voxrtc.urls import STUN_URL, TURN_URL, check_host_port, check_public_ip, check_urls
 
 PREFIX = "VOXRTC_"
 ALIASES = {
@@ -63,6 +64,18 @@ class Media(Section):
     opus_bitrate: int = Field(32_000, ge=6_000, le=128_000)
     play_ahead_s: Seconds = 30.0
 
+    _public_ip = field_validator("public_ip")(check_public_ip)
+    _stun_server = field_validator("stun_server")(check_host_port)
+
+    @field_validator("port_range")
+    @classmethod
+    def _ports(cls, ports: list[int]) -> list[int]:
+        if ports and len(ports) != 2:
+            raise ValueError("must be two ports, [first, last], or empty")
+        if ports and not 1_024 <= ports[0] <= ports[1] <= 65_535:
+            raise ValueError("must be [first, last], from 1024 to 65535, the first not above the last")
+        return ports
+
 
 class IceServer(Section):
     """One entry of RTCConfiguration.iceServers (W3C WebRTC, 4.2.4)."""
@@ -73,11 +86,8 @@ class IceServer(Section):
 
     @field_validator("urls")
     @classmethod
-    def _scheme(cls, urls: list[str]) -> list[str]:
-        for url in urls:
-            if url.partition(":")[0] not in ("stun", "stuns", "turn", "turns"):
-                raise ValueError("each URL must begin with stun:, stuns:, turn: or turns:")
-        return urls
+    def _forms(cls, urls: list[str]) -> list[str]:
+        return check_urls(urls, STUN_URL, TURN_URL)
 
 
 class Turn(Section):
@@ -86,6 +96,21 @@ class Turn(Section):
     secret: str = ""
     ttl_s: int = Field(7_200, ge=60, le=604_800)
     relay: bool = False
+
+    @field_validator("urls")
+    @classmethod
+    def _forms(cls, urls: list[str]) -> list[str]:
+        return check_urls(urls, TURN_URL)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Turn:
+        if self.urls and not self.secret:
+            raise ValueError("urls needs secret, which the credentials are made with (coturn: static-auth-secret)")
+        if self.secret and not self.urls:
+            raise ValueError("secret is for urls, which is empty; servers with a fixed password go into ice_servers")
+        if self.relay and not self.urls:
+            raise ValueError("relay needs urls and secret")
+        return self
 
 
 class Endpointing(Section):
@@ -197,6 +222,16 @@ class Settings(Section):
     tts: Tts = Tts()
     metrics: Metrics = Metrics()
 
+    @model_validator(mode="after")
+    def _enough_ports(self) -> Settings:
+        ports = self.media.port_range
+        if ports and ports[1] - ports[0] + 1 < self.server.max_calls:
+            raise ValueError(
+                f"media.port_range holds {ports[1] - ports[0] + 1} ports, and server.max_calls is "
+                f"{self.server.max_calls}: each call needs a port, and one that comes back needs two for a moment"
+            )
+        return self
+
 
 def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from ``path`` (default: config.toml in the working folder, if there), overridden by the environment.
@@ -276,6 +311,8 @@ def _sentence(error: ErrorDetails, file: str, origins: Mapping[tuple[str, ...], 
     loc = tuple(str(part) for part in error["loc"])
     where = origins.get(loc[:2], file)
     key = ".".join(loc)
+    if not loc:
+        return f"{where}: {error['msg'].removeprefix('Value error, ')}"  # sections that contradict each other
     if error["type"] == "extra_forbidden":
         allowed = _allowed(loc)
         return f"{where}: unknown {'section' if len(loc) == 1 else 'key'} '{key}'; allowed: {', '.join(allowed)}"

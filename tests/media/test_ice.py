@@ -1,4 +1,3 @@
-import psutil
 import pytest
 
 from voxrtc.errors import SdpError
@@ -49,10 +48,3 @@ def test_a_trickled_candidate_is_read(prefix: str) -> None:
 def test_what_is_no_candidate_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(SdpError, match="not an ICE candidate"):
         ice.parse(text)
-
-
-def test_inner_addresses_are_those_of_inner_interfaces() -> None:
-    inner = ice.inner_addresses()
-    for name, entries in psutil.net_if_addrs().items():
-        if name in ("lo", "eth0"):
-            assert not inner & {entry.address for entry in entries}

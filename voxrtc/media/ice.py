@@ -1,11 +1,11 @@
-"""Candidates: which of the caller's are of use, which of our own are worth telling, and no server asked unasked."""
+"""Candidates: which of the caller's are of use, how both sides write them, and no server asked unasked."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 
-import psutil
 from aiortc import RTCConfiguration, RTCIceCandidate
 from aiortc.sdp import candidate_from_sdp
 
@@ -14,20 +14,24 @@ from voxrtc.errors import SdpError
 MAX_CANDIDATE = 512
 """Characters of a candidate line; a real one has about 150."""
 
-INNER = ("docker", "br-", "veth", "virbr", "cni", "cali", "flannel", "lxc", "podman")
-"""Interfaces whose addresses lead to containers and virtual machines on this host, never to a caller."""
-
 _CANDIDATE = re.compile(
     r"(?P<foundation>\S{1,64}) (?P<component>\d{1,3}) (?P<protocol>[A-Za-z]+) (?P<priority>\d{1,10}) "
     r"(?P<host>\S+) (?P<port>\d{1,5}) typ (?P<type>host|srflx|prflx|relay)(?: .*)?"
 )
 
 
-def configuration() -> RTCConfiguration:
-    """Our side's ICE configuration: host candidates only, so that the answer waits for no server.
+@dataclass(frozen=True, slots=True)
+class Trickled:
+    """One ICE candidate that either side found later (W3C RTCIceCandidateInit); an empty string ends them."""
 
-    aiortc's default would ask a public STUN server. turn.ice_servers are for the callers, who reach us through them.
-    """
+    candidate: str
+    sdp_mid: str | None = None
+    sdp_mline_index: int | None = None
+
+
+def configuration() -> RTCConfiguration:
+    """Our side's ICE configuration, which names no server: aiortc's default would ask a public one. What this server
+    asks of others is the Site's to know (site.py), and turn.ice_servers are for the callers."""
     return RTCConfiguration(iceServers=[])
 
 
@@ -59,16 +63,6 @@ def parse(candidate: str) -> RTCIceCandidate | None:
         raise SdpError(f"This is not an ICE candidate: {candidate[:80]!r}.")
     needed = usable(line)
     return candidate_from_sdp(needed) if needed else None
-
-
-def inner_addresses() -> set[str]:
-    """Addresses of this host's interfaces to containers and virtual machines: no caller could reach us there."""
-    return {
-        entry.address.partition("%")[0]
-        for name, entries in psutil.net_if_addrs().items()
-        if name.startswith(INNER)
-        for entry in entries
-    }
 
 
 def _match(line: str) -> re.Match[str] | None:

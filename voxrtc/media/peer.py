@@ -8,20 +8,23 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
-from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCDataChannel, RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 
 from voxrtc.audio import AudioIn, AudioOut
 from voxrtc.config import Settings
 from voxrtc.errors import SdpError, VoxrtcError, frames
 from voxrtc.media import dtls, ice, sdp, seam
+from voxrtc.media.connection import Connection
 from voxrtc.media.inbound import Inbound
 from voxrtc.media.outbound import PACKET_S, Outbound
 from voxrtc.media.presence import Presence
 from voxrtc.media.sending import Report
+from voxrtc.media.site import Site
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ class Peer:
     else that does. Set them before the loop runs on.
     """
 
-    def __init__(self, offer: sdp.Offer, settings: Settings) -> None:
+    def __init__(self, offer: sdp.Offer, settings: Settings, site: Site) -> None:
         """Use ``answer()``."""
         self.sdp = ""
         """The answer, once ``answer()`` has returned."""
@@ -94,7 +97,7 @@ class Peer:
         self._settled = False
         self._ears = Inbound(settings.media.jitter_start_ms, settings.media.jitter_max_ms, self._fail)
         self._mouth = Outbound(settings.media)
-        self._pc = RTCPeerConnection(ice.configuration())
+        self._pc = seam.PeerConnection(ice.configuration(), partial(Connection, site))
         dtls.accept_rsa(self._pc)
         line = self._pc.addTransceiver("audio")
         self._receiver = line.receiver
@@ -105,9 +108,12 @@ class Peer:
         self._pc.on("datachannel", self._take_channel)
 
     @classmethod
-    async def answer(cls, offer: str, settings: Settings) -> Peer:
-        """A peer that answers ``offer``; ``sdp`` holds the answer. Raises SdpError on one that cannot be answered."""
-        peer = cls(sdp.read(offer), settings)
+    async def answer(cls, offer: str, settings: Settings, site: Site | None = None) -> Peer:
+        """A peer that answers ``offer``; ``sdp`` holds the answer. ``site``: where this server is on the network.
+
+        Raises SdpError on an offer that cannot be answered, CallsFull where no port is free.
+        """
+        peer = cls(sdp.read(offer), settings, site or Site(settings))
         try:
             await peer._negotiate()
         except BaseException:
@@ -156,6 +162,14 @@ class Peer:
         if parsed is not None and self._reason is None:
             parsed.sdpMid = mid
             await self._pc.addIceCandidate(parsed)
+
+    async def late_candidates(self, wait: bool) -> list[ice.Trickled]:
+        """Our candidates that were found since the answer, and not told yet. ``wait``: until all are known."""
+        connection = seam.connection(self._receiver)
+        assert isinstance(connection, Connection)
+        found = await connection.late_candidates(wait)
+        mid, index = self._offer.transport
+        return [ice.Trickled(f"candidate:{candidate.to_sdp()}", mid, index) for candidate in found]
 
     @property
     def up(self) -> bool:

@@ -97,6 +97,13 @@ class Offer:
     direction: str
     """Of the audio line, as the caller sees it: ``sendrecv``, ``sendonly`` or ``recvonly``."""
 
+    @property
+    def transport(self) -> tuple[str, int]:
+        """mid and number of the line whose transport carries the audio."""
+        audio = next(s.mid for s in self.sections if s.kept and s.kind == "audio")
+        mid = self.bundle[0] if audio in self.bundle else audio
+        return mid, next(n for n, s in enumerate(self.sections) if s.mid == mid)
+
     def transport_mid(self, mid: str | None, index: int | None) -> str | None:
         """mid of the line whose transport a candidate for line ``mid`` or number ``index`` belongs to."""
         section = next((s for s in self.sections if mid and s.mid == mid), None)
@@ -132,13 +139,12 @@ def read(text: str) -> Offer:
 def answer(text: str, offer: Offer) -> str:
     """aiortc's answer ``text`` to ``offer`` as the caller gets it.
 
-    One sha-256 fingerprint (libdatachannel fails on several), Opus with in-band FEC, no candidates that lead to
-    containers on this host, and a refusal for every line that was not kept.
+    One sha-256 fingerprint (libdatachannel fails on several), Opus with in-band FEC, and a refusal for every line that
+    was not kept.
     """
     head, *parts = re.split(r"^(?=m=)", text, flags=re.MULTILINE)
-    inner = ice.inner_addresses()
     kept = (s.mid for s in offer.sections if s.kept)
-    ours = {mid: list(_ours(part.splitlines(), inner)) for mid, part in zip(kept, parts, strict=True)}
+    ours = {mid: list(_ours(part.splitlines())) for mid, part in zip(kept, parts, strict=True)}
     lines = [line for line in head.splitlines() if not line.startswith("a=group:")]
     if offer.bundle:
         group = [*(s.mid for s in offer.sections if s.held), *offer.bundle]
@@ -283,13 +289,11 @@ def _section(section: Section) -> Iterator[str]:
         yield f"a=candidate:{candidate}"
 
 
-def _ours(lines: list[str], inner: set[str]) -> Iterator[str]:
+def _ours(lines: list[str]) -> Iterator[str]:
     """One section of our answer."""
     for line in lines:
         name, _, value = line.removeprefix("a=").partition(":")
         if name == "fmtp" or (name == "fingerprint" and not value.startswith("sha-256 ")):
-            continue
-        if name == "candidate" and value.split()[4] in inner:
             continue
         yield line
         if name == "rtpmap" and (match := _OPUS.fullmatch(value)):

@@ -10,7 +10,9 @@ since its path is what a call costs (about 2.8 % of a core in all, 0.6 % this wa
 - ``RTCRtpReceiver.__remote_streams`` is what its RTCP reports to the caller are made of, so it is kept up to date.
 - ``RTCRtpSender._run_rtp`` is replaced by a loop over ready packets; what the sender's RTCP reports are made of
   (``__packet_count`` and the like) is kept up to date. ``_handle_rtcp_packet`` brings what the caller reports.
-- ``RTCIceTransport._connection``: aioice's Connection, its ``_nominated`` pairs and ``build_request()``.
+- ``RTCPeerConnection.__createDtlsTransport`` makes the ICE transport, too, with a Connection of aioice's inside, for
+  which ours is put in (connection.py, which says what it uses of aioice).
+- ``RTCIceTransport._connection``: its ``_nominated`` pairs and ``build_request()``.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any, Literal, TypeAlias
 import pylibsrtp
 from aioice import Candidate, Connection, stun
 from aioice.ice import CandidatePair
-from aiortc import RTCRtpReceiver, RTCRtpSender
+from aiortc import RTCConfiguration, RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import (
@@ -60,6 +62,23 @@ Following: TypeAlias = Callable[[], Awaitable[Outgoing | None]]
 
 class Malformed(ValueError):
     """What came is no RTP packet."""
+
+
+class PeerConnection(RTCPeerConnection):
+    """aiortc's, with ICE by what ``connect`` makes of a user name and password."""
+
+    def __init__(self, configuration: RTCConfiguration, connect: Callable[[str, str], Connection]) -> None:
+        self._connect = connect
+        super().__init__(configuration)
+
+    def _RTCPeerConnection__createDtlsTransport(self) -> RTCDtlsTransport:
+        dtls: RTCDtlsTransport = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
+        transport = dtls.transport
+        stock = transport._connection
+        ours = self._connect(stock.local_username, stock.local_password)
+        transport._connection = transport.iceGatherer._connection = ours
+        transport._recv, transport._send = ours.recv, ours.send
+        return dtls
 
 
 def divert(receiver: RTCRtpReceiver, deliver: Callable[[Packet], None], refuse: Callable[[str], None]) -> None:
@@ -199,6 +218,11 @@ def reports(sender: RTCRtpSender, tell: Callable[[Report], None]) -> None:
                 tell(Report(None, None, bitrate))
 
     sender._handle_rtcp_packet = handle_and_tell  # type: ignore[method-assign]
+
+
+def connection(receiver: RTCRtpReceiver) -> Connection:
+    """What carries the media of ``receiver``."""
+    return receiver.transport.transport._connection
 
 
 def _pair(receiver: RTCRtpReceiver) -> CandidatePair | None:

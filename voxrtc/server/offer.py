@@ -6,12 +6,14 @@ The shape is that of aiortc's own examples; events and commands go over the data
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from voxrtc.calls import Candidate
+from voxrtc.media import turn
+from voxrtc.media.ice import Trickled
 from voxrtc.server.keys import CALLS, SETTINGS
 
 routes = web.RouteTableDef()
@@ -71,8 +73,8 @@ async def read_json(request: web.Request, kind: type[T]) -> T:
 
 
 def ice_servers(request: web.Request) -> list[dict[str, Any]]:
-    """RTCConfiguration.iceServers for the caller, as configured."""
-    return [server.model_dump(exclude_none=True) for server in request.app[SETTINGS].turn.ice_servers]
+    """RTCConfiguration.iceServers for the caller: as configured, and the TURN server with credentials made now."""
+    return turn.ice_servers(request.app[SETTINGS].turn)
 
 
 @routes.post("/offer")
@@ -93,13 +95,15 @@ async def post_offer(request: web.Request) -> web.Response:
 
 @routes.patch("/offer/{session}")
 async def patch_offer(request: web.Request) -> web.Response:
-    """Candidates that came after the offer."""
+    """Candidates that came after the offer; ours that came after the answer go back, 204 where there are none."""
     trickle = await read_json(request, Trickle)
     if len(trickle.candidates) > MAX_CANDIDATES:
         raise web.HTTPUnprocessableEntity(text=f"at most {MAX_CANDIDATES} candidates at once")
-    candidates = [Candidate(c.candidate, c.sdp_mid, c.sdp_mline_index) for c in trickle.candidates]
-    await request.app[CALLS].add_candidates(request.match_info["session"], candidates)
-    return web.Response(status=204)
+    candidates = [Trickled(c.candidate, c.sdp_mid, c.sdp_mline_index) for c in trickle.candidates]
+    found = await request.app[CALLS].add_candidates(request.match_info["session"], candidates)
+    if not found:
+        return web.Response(status=204)
+    return web.json_response({"candidates": [dataclasses.asdict(one) for one in found]})
 
 
 @routes.delete("/offer/{session}")
