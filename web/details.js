@@ -16,7 +16,7 @@ export class Details {
     this.#strip = strip;
     this.#dialog = dialog;
     const part = (id) => document.getElementById(id);
-    this.#link = new Link(part("link"), part("link-detail"));
+    this.#link = new Link({ line: part("link"), route: part("link-detail"), figures: part("link-figures") });
     this.#tally = new Tally(part("counts"));
     this.#waterfalls = new Waterfalls({
       pictures: part("waterfalls"), section: part("timing"), legend: part("timing-detail"), table: part("timing-table"),

@@ -52,7 +52,8 @@ export class Tally {
   }
 }
 
-function pair([name, value]) {
+/** A row of a list of figures. */
+export function pair([name, value]) {
   const row = document.createElement("div");
   row.append(Object.assign(document.createElement("dt"), { textContent: name }));
   row.append(Object.assign(document.createElement("dd"), { textContent: value }));

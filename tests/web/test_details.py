@@ -20,9 +20,13 @@ from tests.web.script import (
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
-async def counts(seen) -> dict[str, str]:
-    pairs = "[...document.querySelectorAll('#counts div')].map((row) => [...row.children].map((e) => e.textContent))"
+async def counts(seen, of: str = "counts") -> dict[str, str]:
+    pairs = f"[...document.querySelectorAll('#{of} div')].map((row) => [...row.children].map((e) => e.textContent))"
     return dict(await seen.page.evaluate(pairs))
+
+
+async def figures(seen) -> dict[str, str]:
+    return await counts(seen, "link-figures")
 
 
 async def table(seen) -> dict[str, list[str]]:
@@ -90,11 +94,28 @@ async def test_the_connection_is_told(seen) -> None:
     await seen.state("thinking")
     assert await seen.text("#link") == "Relayed · 10.0 % lost · 3 ms jitter"
     await seen.press("Details")
-    assert "Relayed, 3 ms jitter. 1900 packets received, 100 lost" in await seen.text("#link-detail")
+    assert await seen.text("#link-detail") == "Relayed."
+    assert await figures(seen) == {
+        "Packets from you": "1900",
+        "Lost, late": "100 (5.0 %), 1",
+        "Restored from the next packet": "33",
+        "Made up in place of the rest": "1.3 s",
+        "Jitter, wait for a missing packet": "3 ms, 24 ms",
+        "Lost on the way to you": "0.8 %",
+        "There and back": "38 ms",
+        "Your clock": "12 ppm slow",
+    }
+    unknown = {"drift_ppm": None, "sent_lost_percent": None, "rtt_ms": None, "dropped": 25}
+    seen.server.say(stats(2000, 100) | unknown, state("listening"))
+    await seen.state("listening")
+    told = await figures(seen)
+    assert told["Not heard, the server was too busy"] == "0.5 s"
+    assert not told.keys() & {"Lost on the way to you", "There and back", "Your clock"}
     await seen.page.keyboard.press("Escape")
     await seen.page.click("#hang-up")
     await seen.state("ready")
     assert await seen.page.text_content("#link-detail") == "No call is up."
+    assert await figures(seen) == {}
 
 
 async def test_stages_of_an_answer(seen) -> None:
