@@ -9,7 +9,7 @@ import numpy as np
 from tests.dialogue.scripted import ScriptedModels, hum
 from voxrtc.bench.virtual import VirtualMouth, in_virtual_time
 from voxrtc.config import Tts
-from voxrtc.dialogue.phrases import two_tones
+from voxrtc.dialogue.phrases import Phrases, two_tones
 from voxrtc.dialogue.reply import CLAUSES_AHEAD, Manner, Reply
 from voxrtc.dialogue.spoken import SpokenClause
 from voxrtc.dialogue.tasks import Tasks
@@ -22,14 +22,20 @@ LONG = "One sentence is said. Two sentences are said. Three are said. Four are s
 class Scene:
     """A reply and what it told."""
 
-    def __init__(self, models: ScriptedModels, script: Answer | str | None = None, language: str = "en") -> None:
+    def __init__(
+        self,
+        models: ScriptedModels,
+        script: Answer | str | None = None,
+        language: str = "en",
+        phrases: Phrases | None = None,
+    ) -> None:
         self.models = models
         self.told: list[tuple[object, ...]] = []
         self.over = asyncio.Event()
         self.faults: list[str] = []
         self.tasks = Tasks(self.faults.append)
         ask = script or Answer("call", "", [], audio=b"")
-        self.reply = Reply(None, ask, Manner("hibari", language, Tts(), 10.0), models, self, two_tones())
+        self.reply = Reply(None, ask, Manner("hibari", language, Tts(), 10.0), models, self, phrases or Phrases())
 
     def reply_heard(self, reply: Reply, heard: Heard) -> None:
         self.told.append(("heard", heard.text))
@@ -112,6 +118,49 @@ async def test_a_fixed_text_asks_no_model_to_think() -> None:
     await scene.perform()
     assert scene.models.answers == []
     assert scene.reply.heard_text() == "Hello there, how are you? Good to hear you."
+
+
+@in_virtual_time
+async def test_a_fixed_text_is_voiced_once_for_all_calls() -> None:
+    text, phrases, mouths = "Hello there, how are you? Good to hear you.", Phrases(), []
+    for _ in range(2):
+        scene = Scene(ScriptedModels(), script=text, phrases=phrases)
+        mouths.append(await scene.perform())
+        assert scene.reply.heard_text() == text
+    assert scene.models.spoken == []
+    first, second = (mouth.sound[np.abs(mouth.sound) > 0] for mouth in mouths)
+    np.testing.assert_array_equal(first, second)
+    scene = Scene(ScriptedModels(), script=text, language="de", phrases=phrases)
+    await scene.perform()
+    assert scene.models.spoken, "another language is another voice"
+
+
+@in_virtual_time
+async def test_an_answer_is_not_kept() -> None:
+    phrases = Phrases()
+    for _ in range(2):
+        scene = Scene(ScriptedModels(), phrases=phrases)
+        await scene.perform()
+        assert scene.models.spoken
+
+
+@in_virtual_time
+async def test_a_kept_text_that_broke_off_goes_on_where_it_was_heard_last() -> None:
+    text, phrases = "Hello there, how are you today my friend?", Phrases()
+    await Scene(ScriptedModels(), script=text, phrases=phrases).perform()
+    scene = Scene(ScriptedModels(), script=text, phrases=phrases)
+    scene.reply.start(scene.tasks)
+    scene.reply.release(1)
+    async with VirtualMouth() as first:
+        scene.reply.play(first, scene.tasks)
+        await asyncio.sleep(0.5)
+        scene.reply.pause()
+    async with VirtualMouth() as second:
+        scene.reply.play(second, scene.tasks)
+        await scene.over.wait()
+    assert scene.reply.heard_text() == text
+    whole = sum(voiced.recording.samples.size for voiced in phrases._kept.values())
+    assert 0 < second.sound.size < whole
 
 
 @in_virtual_time

@@ -160,9 +160,8 @@ class Assistant:
         return reply
 
     def _begin(self, turn: Turn | None, script: Answer | str, manner: Manner | None = None, guess: str = "") -> Reply:
-        apology = self._phrases.apology(self.tongue.language)
         manner = manner or self.asks.manner()
-        reply = Reply(turn, script, manner, self._models, self, apology, self._toolbox, guess)
+        reply = Reply(turn, script, manner, self._models, self, self._phrases, self._toolbox, guess)
         reply.start(self._tasks)
         return reply
 

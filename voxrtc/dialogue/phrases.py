@@ -1,23 +1,31 @@
 """The few things said that no model has thought of.
 
-The apology is voiced once at the start and kept, for when the models are gone; the others are voiced when they are
-said.
+The apology is voiced once at the start and kept, for when the models are gone. The others are voiced when they are
+first said, and kept for all calls: the second caller is greeted at once.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import numpy as np
 
-from voxrtc.audio import SPOKEN_RATE, Samples
+from voxrtc.audio import SPOKEN_RATE, Recording, Samples
 from voxrtc.config import Settings
 from voxrtc.errors import ModelsError
 from voxrtc.models.verbs import Models
-from voxrtc.models.wire import Speak, unpack
+from voxrtc.models.wire import Speak, Speech, pack, unpack
 
 log = logging.getLogger(__name__)
+
+KEPT = 64
+"""Clauses that are kept, the last ones said."""
+LONGEST = 15 * SPOKEN_RATE
+"""Samples of a clause that is kept, so that all of them have 90 MB at the most."""
 
 APOLOGY = {
     "en": "Sorry, something went wrong. Please say that again.",
@@ -85,12 +93,22 @@ def words(phrase: dict[str, str], language: str) -> tuple[str, str]:
     return (phrase[language], language) if language in phrase else (phrase["en"], "en")
 
 
+@dataclass(frozen=True)
+class Voiced:
+    """A clause as a voice said it: all of it, and which words its parts say."""
+
+    recording: Recording
+    speech: tuple[Speech, ...]
+
+
 class Phrases:
-    """Samples (n,) at 24 kHz of each phrase, for each language that could be voiced."""
+    """What is said again and again, in all calls of a server: the apology, and fixed clauses once they were voiced."""
 
     def __init__(self, apologies: dict[str, Samples] | None = None) -> None:
-        self._apologies = apologies or {}
-        self._tones = two_tones()
+        """``apologies``: samples (n,) at 24 kHz, by language."""
+        self._apologies = {language: _voiced(samples) for language, samples in (apologies or {}).items()}
+        self._tones = _voiced(two_tones())
+        self._kept: OrderedDict[Speak, Voiced] = OrderedDict()
 
     @classmethod
     async def render(cls, models: Models, settings: Settings) -> Phrases:
@@ -108,9 +126,28 @@ class Phrases:
                 log.warning("no spoken apology in %s, a tone instead: %s", language, error)
         return cls({language: samples for language, samples in apologies.items() if samples.size})
 
-    def apology(self, language: str) -> Samples:
+    def apology(self, language: str) -> Voiced:
         """What to say when a reply failed; two soft tones where there are no words in ``language``."""
         return self._apologies.get("en" if language == "auto" else language, self._tones)
+
+    def known(self, ask: Speak) -> Voiced | None:
+        """What was kept of ``ask``."""
+        if ask in self._kept:
+            self._kept.move_to_end(ask)
+        return self._kept.get(ask)
+
+    def keep(self, ask: Speak, speech: Sequence[Speech]) -> None:
+        """``ask`` will be asked again: ``speech`` is all that the voice gave."""
+        samples = [unpack(part.samples) for part in speech]
+        if not samples or sum(part.size for part in samples) > LONGEST:
+            return
+        self._kept[ask] = Voiced(Recording(np.concatenate(samples)), tuple(speech))
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+
+
+def _voiced(samples: Samples) -> Voiced:
+    return Voiced(Recording(samples), (Speech(pack(samples), 0, 0),))
 
 
 async def _voice(models: Models, ask: Speak) -> Samples:

@@ -10,9 +10,10 @@ import asyncio
 from contextlib import aclosing
 from typing import Literal, Protocol
 
-from voxrtc.audio import AudioOut, Samples
+from voxrtc.audio import AudioOut
 from voxrtc.dialogue.clauses import read_aloud
 from voxrtc.dialogue.memory import Exchange
+from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.spoken import Growing, SpokenClause
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.dialogue.thought import Manner, Thought, Timings
@@ -21,7 +22,7 @@ from voxrtc.dialogue.turns import Turn
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.events import Ended
 from voxrtc.models.verbs import Models
-from voxrtc.models.wire import Answer, Heard, Speak, Speech, Utterance, pack
+from voxrtc.models.wire import Answer, Heard, Speak, Speech, Utterance
 
 CLAUSES_AHEAD = 2
 """A clause is voiced once the one this many before it is being heard: early enough for a seamless voice, and little
@@ -55,7 +56,7 @@ class Reply:
         manner: Manner,
         models: Models,
         listener: Listener,
-        apology: Samples,
+        phrases: Phrases,
         toolbox: Toolbox | None = None,
         guess: str = "",
     ) -> None:
@@ -76,7 +77,7 @@ class Reply:
         self._manner = manner
         self._models = models
         self._listener = listener
-        self._apology = apology
+        self._phrases = phrases
         self._guess = guess
         self._thought = Thought(script, manner, models, toolbox, self)
         self._clauses: Growing[SpokenClause] = Growing()  # those of the thought, and an apology
@@ -222,11 +223,20 @@ class Reply:
             language = self.heard.language if self.heard is not None else "en"
         manner = self._manner
         ask = Speak(read_aloud(clause.text), manner.voice, language, manner.tts.speed, guess=self.guess_name())
+        fixed = clause.filler or isinstance(self.script, str)
+        if fixed and (voiced := self._phrases.known(ask)) is not None:
+            self.times.first_audio = self.times.first_audio or _now()
+            clause.say(voiced)
+            return
+        parts: list[Speech] = []
         async with aclosing(self._models.speak(ask)) as stream:
             async for speech in stream:
                 if self.times.first_audio is None:
                     self.times.first_audio = _now()
                 clause.add(speech)
+                parts.append(speech)
+        if fixed:
+            self._phrases.keep(ask, parts)
 
     def _fail(self, error: ModelsError) -> None:
         """Say an apology after what could be made."""
@@ -235,7 +245,7 @@ class Reply:
             clause.speech.close()
         end = self._clauses.items[-1].end if self._clauses.items else 0
         apology = SpokenClause(len(self._clauses.items), end, "")
-        apology.add(Speech(pack(self._apology), 0, 0))
+        apology.say(self._phrases.apology(self._manner.language))
         apology.speech.close()
         self._clauses.append(apology)
         self._listener.reply_failed(self, error)

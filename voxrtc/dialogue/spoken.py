@@ -8,13 +8,16 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from voxrtc.audio import SPOKEN_RATE, Mark, Samples
+from voxrtc.audio import SPOKEN_RATE, Mark, Recording, Samples
+from voxrtc.dialogue.phrases import Voiced
 from voxrtc.models.wire import Speech, unpack
 
 T = TypeVar("T")
 
 BACK = (SPOKEN_RATE * 200 // 1000, SPOKEN_RATE * 500 // 1000)
 """Samples. Who was made to stop goes back by as much as lies between, to where the voice is quietest: between words."""
+BACK_MISSED = (0, SPOKEN_RATE * 300 // 1000)
+"""The same where what left did not arrive: what is uncertain of that is taken off already (media.presence)."""
 STEP = SPOKEN_RATE // 100
 FADE_IN = (0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, STEP))).astype(np.float32)
 """For sound that begins inside a word, (STEP,)."""
@@ -74,6 +77,7 @@ class SpokenClause:
         """Set once its first sample was heard, or it turned out to have none."""
         self.poured = asyncio.Event()
         """Set once all its samples are in the mouth."""
+        self._recording: Recording | None = None
         self._from = 0  # the sample with which this mouth began ...
         self._heard_before = 0  # ... and how many were heard before that
 
@@ -100,27 +104,36 @@ class SpokenClause:
         lead = len(self.text) - len(self.text.lstrip())
         self.speech.append((unpack(speech.samples), lead + speech.start, lead + speech.end))
 
+    def say(self, voiced: Voiced) -> None:
+        """It was said before, and sounds like that."""
+        self._recording = voiced.recording
+        for speech in voiced.speech:
+            self.add(speech)
+
     def rewind(self, back: bool = False) -> None:
         """What was queued and not heard is to be poured again, into another mouth. ``back``: where the clause was cut
         off in its middle, with the last moment before that; so too where some of it left and did not arrive."""
-        back = back or self.mark.missed
         heard, broken_off = self.heard, self.heard > 0 and not self.all_heard
-        self._from = self._before(heard) if back and broken_off else heard
+        way = BACK if back else BACK_MISSED if self.mark.missed else None
+        self._from = self._before(heard, way) if way and broken_off else heard
         self._heard_before = heard
         self.mark = Mark()
         self.poured.clear()
 
-    def _before(self, sample: int) -> int:
-        """Where to take up again what broke off at ``sample``: the quietest place of BACK, or the beginning."""
-        early, late = sample - BACK[1], sample - BACK[0]
+    def _before(self, sample: int, way: tuple[int, int]) -> int:
+        """Where to take up again what broke off at ``sample``: the quietest place on ``way`` back, or the beginning."""
+        early, late = sample - way[1], sample - way[0]
         if early <= 0:
             return 0
         made = np.concatenate([samples for samples, _, _ in self.speech.items])
         steps = made[early : early + (late - early) // STEP * STEP].reshape(-1, STEP)
         return early + STEP * int(np.argmin(np.sum(np.square(steps), axis=1)))
 
-    async def unheard(self) -> AsyncGenerator[Samples, None]:
+    async def unheard(self) -> AsyncGenerator[Samples | Recording, None]:
         """Its samples, from where ``rewind`` found it, as they are made."""
+        if self._recording is not None and not self._from:
+            yield self._recording
+            return
         skip = self._from
         inside = 0 < skip < self._heard_before
         async for samples, _, _ in self.speech.follow():
