@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PEERS := tests/interop/node
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check install models clean
@@ -15,6 +16,7 @@ run: install  ## fetch the models, start the server, print the address to open
 
 test: $(VENV)/.test models  ## set up what the tests need, then lint, type-check and run them all
 	@sh tests/packages.sh
+	@$(MAKE) --no-print-directory $(PEERS)/node_modules/.package-lock.json
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest
 
@@ -30,7 +32,7 @@ models: install  ## fetch and verify the model files of the configured profile a
 	@$(BIN)/voxrtc models pull smollm2-135m
 
 clean:  ## remove the virtual environment and caches (model files stay)
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	@rm -rf $(VENV) $(PEERS)/node_modules .mypy_cache .pytest_cache .ruff_cache build *.egg-info
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -50,3 +52,9 @@ $(VENV)/.test: $(VENV)/.run
 	@echo "Installing what the tests need"
 	@$(PIP) install --constraint constraints.txt --editable '.[test,bench,espeak]'
 	@touch $@
+
+$(PEERS)/node_modules/.package-lock.json: $(PEERS)/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "Installing the callers in node that the tests have"; \
+		cd $(PEERS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
+	else echo "No npm: the tests of callers in node are skipped"; fi
