@@ -97,6 +97,12 @@ class Caller:
             for protocol in transceiver.receiver.transport.transport._connection._protocols:
                 protocol.transport.abort()
 
+    def deafen(self) -> None:
+        """Take in nothing any more, and go on sending."""
+        for transceiver in self.pc.getTransceivers():
+            for protocol in transceiver.receiver.transport.transport._connection._protocols:
+                protocol.datagram_received = lambda *_: None
+
     async def close(self) -> None:
         await self.pc.close()
         if self.listening is not None:
