@@ -94,7 +94,7 @@ class Outbound:
             await self._change()
         if flushes != self._flushes or self._over or not samples.size:
             return
-        self._pieces.append(_Piece(np.clip(np.nan_to_num(samples), -1.0, 1.0), mark, recording))
+        self._pieces.append(_Piece(_harmless(samples), mark, recording))
         self._queued += samples.size
         mark.queued += samples.size
 
@@ -240,3 +240,10 @@ class Outbound:
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _harmless(samples: Samples) -> Samples:
+    """``samples`` in [-1, 1]; what is no number is silence."""
+    if samples.max() <= 1.0 and samples.min() >= -1.0:  # both false of what is no number
+        return samples
+    return np.clip(np.nan_to_num(samples), -1.0, 1.0)
