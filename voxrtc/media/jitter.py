@@ -50,6 +50,9 @@ GRACE_S = 0.02
 
 REORDERING_DECAY_S = 10.0
 
+LEAST_SPREAD_S = 0.005
+"""A packet is not overdue before this: event loops are not more punctual."""
+
 _MASK = REMEMBERED - 1
 _NEVER = -(1 << 62)
 _MAX_STEP = RTP_RATE * 120 // 1000
@@ -62,6 +65,11 @@ class Packet(NamedTuple):
     timestamp: int
     ssrc: int
     payload: bytes
+
+    @property
+    def sequence_number(self) -> int:
+        """``sequence``, by the name that aiortc's statistics know it by."""
+        return self.sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +137,15 @@ class JitterBuffer:
         due = self._arrivals.due(self._held[min(self._held)][0].timestamp) - self._step / RTP_RATE
         latest = min(noticed + self._patience, due + self._spread)
         return min(noticed + self._max_wait, max(noticed + self._grace, latest))
+
+    @property
+    def missed_at(self) -> float:
+        """When the next packet is missed, though none has come that shows it lost.
+
+        Its follower, which may hold a copy of it, is then overdue as well.
+        """
+        follower = self._arrivals.due((self._timestamp + 2 * self._step) & 0xFFFFFFFF)
+        return follower + max(self._spread, LEAST_SPREAD_S)
 
     def put(self, packet: Packet, now: float) -> None:
         """Take in one packet that arrived at ``now``."""
