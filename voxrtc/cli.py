@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxrtc import __version__
+from voxrtc.bench import arguments
 from voxrtc.config import Settings, load
 from voxrtc.errors import StoreError, VoxrtcError
 
@@ -225,6 +226,31 @@ def bench_turns(options: argparse.Namespace) -> int:
     return 0
 
 
+def bench_media(options: argparse.Namespace) -> int:
+    """Measure calls that are echoed through the media path, beside stock aiortc: sound, delay, CPU, memory."""
+    from voxrtc.bench.impair import Impairment
+    from voxrtc.bench.media import plot
+    from voxrtc.bench.media.bench import bench
+    from voxrtc.bench.media.measure import Plan
+    from voxrtc.bench.media.show import show
+
+    if options.plot is not None:
+        plot.check()
+    try:
+        network = {key: getattr(options, key) for key in ("loss", "burst", "delay_ms", "jitter_ms")}
+        plan = Plan(options.calls, options.seconds, Impairment(**network), options.seed, options.config)
+    except ValueError as error:
+        raise VoxrtcError(str(error)) from None
+    how = {"stock": not options.no_stock, "one_after_another": options.one_after_another, "relayed": options.relay}
+    with _bars() as bars:
+        document = run(bench(plan, **how, sweep=options.plot is not None, progress=_Reporter(bars)))
+    _write_json(options.json, document)
+    if options.plot is not None:
+        plot.plot(document, options.plot)
+    show(document, console)
+    return 0
+
+
 # -- what they share ---------------------------------------------------------------------------------------------
 
 
@@ -266,26 +292,6 @@ class _Reporter:
         self._bars.update(self._tasks[what], completed=fraction)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
-
-
-def _new_file(text: str) -> Path:
-    """A file that can be made: told before a call or a measuring, not after it."""
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r}: no file can be made there")
-    return path
-
-
 def _write_json(path: Path | None, document: dict[str, Any]) -> None:
     if path is None:
         return
@@ -311,34 +317,21 @@ def _parser() -> argparse.ArgumentParser:
     one = command("call", call)
     one.add_argument("audio", type=Path, help="the audio file to play into the call")
     one.add_argument("--url", default="http://127.0.0.1:8000", help="the server to call (default %(default)s)")
-    one.add_argument("--out", type=_new_file, help="write the reply here as a WAV file")
-    one.add_argument("--json", type=_new_file, help="write transcript, reply and timings here")
+    one.add_argument("--out", type=arguments.new_file, help="write the reply here as a WAV file")
+    one.add_argument("--json", type=arguments.new_file, help="write transcript, reply and timings here")
     words = command("transcribe", transcribe)
     words.add_argument("source", help="a path, an http(s) URL, a data: URI, or - for standard input")
     words.add_argument("--language", help="ISO 639-1 code (default: detected)")
-    words.add_argument("--json", type=_new_file, help="write text, language and confidence here")
+    words.add_argument("--json", type=arguments.new_file, help="write text, language and confidence here")
     files = command("models", models)
     files.add_argument("action", choices=["list", "pull", "verify"])
     files.add_argument("names", nargs="*", help="of which models (default: all; pull: what the configuration needs)")
     command("doctor", doctor)
     bench = commands.add_parser("bench", help="Measure; every published figure comes from here.")
     benches = bench.add_subparsers(required=True, metavar="WHAT")
-    calls = command("call", bench_call, benches)
-    calls.add_argument("--calls", type=_positive, default=1, help="conversations at the same time (default 1)")
-    calls.add_argument("--rounds", type=_positive, default=1, help="times the whole is done (default 1)")
-    calls.add_argument("--audio", type=Path, required=True, help="folder of NAME.wav with its words in NAME.txt")
-    calls.add_argument("--url", help="measure this running server (default: start one for the measuring)")
-    calls.add_argument(
-        "--unspeculated", action="store_true", help="then measure the same without replies prepared in pauses"
-    )
-    calls.add_argument("--words", action="store_true", help="keep what was said in the JSON")
-    calls.add_argument("--json", type=_new_file, help="write all figures here")
-    turns = command("turns", bench_turns, benches)
-    turns.add_argument("--audio", type=Path, help="folder of NAME.wav with its words in NAME.txt, to be added")
-    turns.add_argument("--seed", type=_natural, default=0, help="of noises and moments (default 0)")
-    turns.add_argument("--quick", action="store_true", help="few scenes: a look, not a measurement")
-    turns.add_argument("--json", type=_new_file, help="write all figures here")
-    turns.add_argument("--plot", type=_new_file, help="draw false cut-offs against latency here (needs matplotlib)")
+    arguments.add_calls(command("call", bench_call, benches))
+    arguments.add_turns(command("turns", bench_turns, benches))
+    arguments.add_media(command("media", bench_media, benches))
     return parser
 
 

@@ -37,6 +37,7 @@ from voxrtc.bench.media.hearing import Recording
 from voxrtc.bench.media.tones import LOOP, SENT_STRETCH, signal
 
 CONNECT_TIMEOUT_S = 20.0
+HEAR_TIMEOUT_S = 5.0
 PACKET_S = 0.02
 REPORT_EVERY = 50
 """Packets sent between two receiver reports, about a second (RFC 3550, 6.2)."""
@@ -81,6 +82,8 @@ class Caller:
         self._packets: Sequence[bytes] = signal().packets
         self._began = 0.0
         self._count = 0
+        self._heard = self._wanted = 0
+        self._enough = asyncio.Event()
         self.keeps = False
         self.recording = Recording()
         self.session = ""
@@ -179,13 +182,26 @@ class Caller:
         self._arm()
 
     def _hear(self, sequence: int, payload: bytes) -> None:
+        self._heard += 1
+        if self._heard == self._wanted:
+            self._enough.set()
         if self.keeps:
             self.recording.heard.append((monotonic(), sequence, payload))
+
+    async def hears(self, packets: int) -> None:
+        """Return once so many more packets have come. Raises CallFailed where they do not."""
+        self._enough.clear()
+        self._wanted = self._heard + packets
+        try:
+            async with asyncio.timeout(HEAR_TIMEOUT_S):
+                await self._enough.wait()
+        except TimeoutError:
+            raise CallFailed(f"nothing came back for {HEAR_TIMEOUT_S:g} s") from None
 
     # -- the end --------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Say goodbye (DELETE /offer/{session}, DTLS close_notify) and free everything; no error of the network ends it."""
+        """Say goodbye (DELETE /offer/{session}, DTLS close_notify) and free everything, whatever is in the way."""
         self._hush()
         if self.session and self._lost_by is None:
             try:
@@ -251,11 +267,11 @@ class _Wire:
         self._out(self._dtls._tx_srtp.protect_rtcp(bytes(RtcpRrPacket(ssrc=self._ssrc, reports=[info]))))
 
     def cut(self) -> None:
-        """Let nothing out any more."""
+        """Let nothing out any more, and close the sockets."""
         for protocol in self._connection._protocols:
-            transport = protocol.transport
-            transport.sendto = lambda *_: None  # type: ignore[method-assign]
-            getattr(transport, "abort", transport.close)()
+            protocol.send_data = _swallow  # type: ignore[method-assign]
+            protocol.send_stun = lambda message, addr: None  # type: ignore[method-assign]
+            protocol.transport.abort()
 
     def _out(self, data: bytes) -> None:
         pair = self._connection._nominated.get(1)
@@ -285,6 +301,10 @@ class _Wire:
         ahead = (sequence - self._highest) & 0xFFFF
         self._highest += ahead if ahead < 0x8000 else 0
         self._received += 1
+
+
+async def _swallow(data: bytes, addr: tuple[str, int]) -> None:
+    """What is sent on a line that was cut."""
 
 
 def _opus(sdp: str) -> int:

@@ -78,8 +78,8 @@ class MediaServer:
         """Let every echo begin anew."""
         await self._ask("POST", "/refresh")
 
-    async def restart_lag(self) -> None:
-        """Begin the record of the loop's lag anew."""
+    async def measure_lag(self) -> None:
+        """Measure the loop's lag from now on until ``state(lag=True)``."""
         await self._ask("POST", "/lag")
 
     async def _ask(self, method: str, path: str, asked: dict[str, str] | None = None) -> Any:

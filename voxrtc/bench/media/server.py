@@ -1,8 +1,8 @@
 """The server under measurement, in a process of its own: HTTP and event loop as ``voxrtc serve`` has them.
 
 ``python -m voxrtc.bench.media.server ours|stock``. It writes its address to standard output as one line of JSON and
-lives until standard input is closed, so that it cannot outlive the bench. Besides POST /offer it has routes of its own:
-``POST /refresh`` (echoes begin anew), ``POST /lag`` (the lag's record begins anew), ``GET /state`` and ``GET /ends``.
+lives until standard input is closed, so that it cannot outlive the bench. It has routes of its own: ``POST /refresh``
+(echoes begin anew), ``POST /lag`` (the lag is measured from now on), ``GET /state`` and ``GET /ends``.
 """
 
 from __future__ import annotations
@@ -43,11 +43,18 @@ class Lag:
         self.late_s = array("d")
         self._loop = asyncio.get_running_loop()
         self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Forget what was measured, and begin to."""
+        self.stop()
+        del self.late_s[:]
         self._arm()
 
-    def restart(self) -> None:
-        """Forget what was measured."""
-        del self.late_s[:]
+    def stop(self) -> None:
+        """Measure no more: the chain has its cost, and is not to be in other figures."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _arm(self) -> None:
         self._due = monotonic() + LAG_EVERY_S
@@ -57,9 +64,6 @@ class Lag:
         if len(self.late_s) < LAGS_KEPT:
             self.late_s.append(max(0.0, monotonic() - self._due))
         self._arm()
-
-    def close(self) -> None:
-        self._timer.cancel()
 
 
 class Routes:
@@ -72,7 +76,7 @@ class Routes:
 
     def add(self, app: web.Application) -> None:
         app.router.add_post("/refresh", self.refresh)
-        app.router.add_post("/lag", self.restart)
+        app.router.add_post("/lag", self.lag)
         app.router.add_get("/state", self.state)
         app.router.add_get("/ends", self.ends)
 
@@ -80,12 +84,13 @@ class Routes:
         self._echoes.refresh()
         return web.Response(status=204)
 
-    async def restart(self, request: web.Request) -> web.Response:
-        self._lag.restart()
+    async def lag(self, request: web.Request) -> web.Response:
+        self._lag.start()
         return web.Response(status=204)
 
     async def state(self, request: web.Request) -> web.Response:
-        """What the process uses. ``?collect=1``: after all garbage was collected; ``?lag=1``: the loop's lags too."""
+        """What the process uses. ``?collect=1``: after all garbage was collected. ``?lag=1``: the lags, and measure
+        them no more."""
         if request.query.get("collect"):
             gc.collect()
         state: dict[str, Any] = {
@@ -98,6 +103,7 @@ class Routes:
             "sockets": self._process.num_fds(),
         }
         if request.query.get("lag"):
+            self._lag.stop()
             state["late_ms"] = [round(1e3 * late, 3) for late in self._lag.late_s]
         return web.json_response(state)
 
@@ -121,7 +127,7 @@ async def serve(echoes: Echoes, config: Path | None) -> None:
         sys.stdout.flush()
         await _closed(sys.stdin.fileno())
     finally:
-        lag.close()
+        lag.stop()
         await echoes.close()
         await runner.cleanup()
 

@@ -1,0 +1,110 @@
+"""Arguments of the command line: what a number or a file has to be, and what each bench takes."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def new_file(text: str) -> Path:
+    """A file that can be made: told before a call or a measuring, not after it."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}: no file can be made there")
+    return path
+
+
+def amount(text: str) -> float:
+    """A number from 0 on."""
+    number = _number(text)
+    if not 0.0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return number
+
+
+def percent(text: str) -> float:
+    """A percentage as a fraction; between 0 and 1 it is not clear what is meant."""
+    number = _number(text.strip().removesuffix("%"))
+    if 0.0 < number < 1.0 and not text.strip().endswith("%"):
+        raise argparse.ArgumentTypeError(f"{text!r}: give it in percent, 5 for 5 % (write {text}% if you mean that)")
+    if not 0.0 <= number < 100.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 0 to less than 100")
+    return number / 100.0
+
+
+def duration(text: str) -> float:
+    """Seconds of a measuring, 1 to 600."""
+    number = _number(text)
+    if not 1.0 <= number <= 600.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 600")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def add_calls(calls: argparse.ArgumentParser) -> None:
+    """What ``voxrtc bench call`` takes."""
+    calls.add_argument("--calls", type=positive, default=1, help="conversations at the same time (default 1)")
+    calls.add_argument("--rounds", type=positive, default=1, help="times the whole is done (default 1)")
+    calls.add_argument("--audio", type=Path, required=True, help="folder of NAME.wav with its words in NAME.txt")
+    calls.add_argument("--url", help="measure this running server (default: start one for the measuring)")
+    calls.add_argument(
+        "--unspeculated", action="store_true", help="then measure the same without replies prepared in pauses"
+    )
+    calls.add_argument("--words", action="store_true", help="keep what was said in the JSON")
+    calls.add_argument("--json", type=new_file, help="write all figures here")
+
+
+def add_turns(turns: argparse.ArgumentParser) -> None:
+    """What ``voxrtc bench turns`` takes."""
+    turns.add_argument("--audio", type=Path, help="folder of NAME.wav with its words in NAME.txt, to be added")
+    turns.add_argument("--seed", type=natural, default=0, help="of noises and moments (default 0)")
+    turns.add_argument("--quick", action="store_true", help="few scenes: a look, not a measurement")
+    turns.add_argument("--json", type=new_file, help="write all figures here")
+    turns.add_argument("--plot", type=new_file, help="draw false cut-offs against latency here (needs matplotlib)")
+
+
+def add_media(media: argparse.ArgumentParser) -> None:
+    """What ``voxrtc bench media`` takes."""
+    media.add_argument("--calls", type=positive, default=4, help="calls at the same time (default 4)")
+    media.add_argument("--seconds", type=duration, default=10.0, help="that are measured, 1 to 600 (default 10)")
+    network = media.add_argument_group("the network, on the way to the server (the way back is as it is)")
+    network.add_argument("--loss", type=percent, default=0.0, metavar="PERCENT", help="packets lost (default 0)")
+    network.add_argument(
+        "--burst", type=amount, default=0.0, metavar="PACKETS", help="lost in a row, in the mean (default: at random)"
+    )
+    network.add_argument("--delay-ms", type=amount, default=0.0, metavar="MS", help="delay (default 0)")
+    network.add_argument(
+        "--jitter-ms", type=amount, default=0.0, metavar="MS", help="delays are up to so much more or less (default 0)"
+    )
+    network.add_argument("--seed", type=natural, default=0, help="of losses and delays (default 0)")
+    media.add_argument(
+        "--one-after-another", type=positive, default=0, metavar="CALLS",
+        help="besides, so many calls one after another: what grows with them",
+    )  # fmt: skip
+    media.add_argument("--relay", action="store_true", help="besides, up to 20 calls through a coturn on this machine")
+    media.add_argument("--no-stock", action="store_true", help="leave stock aiortc out")
+    media.add_argument("--json", type=new_file, help="write all figures here")
+    media.add_argument(
+        "--plot", type=new_file, help="measure fewer calls too; draw calls against loop lag here (needs matplotlib)"
+    )
