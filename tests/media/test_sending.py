@@ -1,11 +1,15 @@
 """The encoder's settings follow what the caller reports and what the machine can spare."""
 
+import asyncio
+
 import pytest
 
-from tests.media.callers import clip
-from voxrtc.audio import HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, resample
-from voxrtc.config import Media
+from tests.media.callers import Caller, clip
+from voxrtc.audio import HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Mark, Samples, resample
+from voxrtc.bench.impair import Detour, Impairment, anonymous
+from voxrtc.config import Media, Settings
 from voxrtc.media import opus
+from voxrtc.media.peer import Peer
 from voxrtc.media.sending import DECAY, LEAST_BITRATE, Effort, Report, Sending
 
 SPEECH = resample(clip("austen-0880")[: 3 * HEARD_RATE], HEARD_RATE, SPOKEN_RATE)
@@ -109,3 +113,41 @@ def test_effort_is_measured_on_this_thread(monkeypatch: pytest.MonkeyPatch) -> N
         now += 1.0
         effort.complexity(10)
     assert effort.complexity(10) == 10
+
+
+async def until_protected(peer: Peer, sent: asyncio.Queue[bytes], protected: bool) -> None:
+    """Speak until every packet of a second of speech is protected, or none is."""
+    while True:
+        await peer.mouth.play(SPEECH[:SPOKEN_RATE], Mark())
+        await peer.mouth.drained()
+        packets = [sent.get_nowait() for _ in range(sent.qsize())]
+        if (sum(map(opus.has_fec, packets)) > len(packets) / 2) == protected:
+            return
+
+
+async def test_a_caller_that_loses_packets_is_sent_protected_ones() -> None:
+    """Over real sockets: the stock caller's own RTCP reports bring the FEC about, its end takes it away again."""
+    caller = Caller()
+    with Detour(seed=3) as detour:
+        peer = await Peer.answer(anonymous(await caller.offer()), Settings())
+        sent: asyncio.Queue[bytes] = asyncio.Queue()
+        encode = peer._mouth._encoder.encode
+
+        def note(samples: Samples) -> bytes:
+            packet = encode(samples)
+            sent.put_nowait(packet)
+            return packet
+
+        peer._mouth._encoder.encode = note  # type: ignore[method-assign]
+        try:
+            await caller.take(detour.reroute(peer.sdp))
+            await peer.connected()
+            for loss in (0.25, 0.0):
+                detour.impair(down=Impairment(loss=loss))
+                async with asyncio.timeout(60):
+                    await until_protected(peer, sent, bool(loss))
+            assert peer.stats()["sent_lost_percent"] is not None
+            assert 0 < peer.stats()["rtt_ms"] < 5_000
+        finally:
+            await caller.close()
+            await peer.close()

@@ -218,6 +218,7 @@ class Peer:
         """The caller's link: the fields of events.MediaStats."""
         jitter = self._ears.jitter
         drift = jitter.drift_ppm
+        sending = self._mouth.sending
         return {
             "received": jitter.received,
             "lost": jitter.lost,
@@ -230,6 +231,8 @@ class Peer:
             "buffer_ms": round(jitter.wait_ms, 1),
             "drift_ppm": None if drift is None else round(drift, 1),
             "route": seam.route(self._receiver),
+            "sent_lost_percent": None if sending.loss is None else round(100 * sending.loss, 1),
+            "rtt_ms": None if sending.rtt_s is None else round(1000 * sending.rtt_s, 1),
         }
 
     async def finish(self) -> None:
