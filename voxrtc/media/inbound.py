@@ -1,9 +1,13 @@
 """What the caller says: RTP packets to 20 ms blocks at 16 kHz on the call's own, gapless sample clock (AudioIn).
 
-Packets drive it: what is in order is decoded and handed on as it comes. A timer does the rest: it gives holes up at
-their deadline, and while nothing comes at all (DTX, a replaced microphone, a stalled network) it lets silence flow in
-real time, because endpointing counts it. If the packets were only delayed, all of them are still heard: the clock is
-then ahead of the sender's by the silence that was put in, until a later pause is so much shorter; it is never behind.
+Packets drive it: what is in order is decoded and handed on as it comes. A timer does the rest:
+
+- It gives holes up at their deadline.
+- Where packets are overdue and none has come that shows them lost, the sound goes on in time, for BRIDGE_MS. If they
+  were only delayed they come too late, as one that was given up does.
+- While nothing comes at all (DTX, a replaced microphone, a stalled network) silence flows in real time, because
+  endpointing counts it. If packets were only delayed, all that was not bridged is still heard: the clock is then ahead
+  of the sender's by the silence that was put in, until a later pause is so much shorter; it is never behind.
 
 Nothing here runs on a clock of its own while packets come, so a caller's clock that is fast or slow (drift) neither
 fills the queue nor empties it.
@@ -43,12 +47,16 @@ MAX_GAP_S = 2.0
 CONCEAL_MS = 100
 """Longest stretch libopus makes up for; it fades to nothing about there, and silence follows."""
 
-STALL_S = 0.02
+BRIDGE_MS = 60
+"""Longest stretch that is made up for while nothing comes. What comes late of a longer one is worth waiting for."""
+
+STALL_S = 0.005
 """A timer that comes later than this says that the event loop was held up."""
 
 AFTER_STALL_S = 0.005
 RESOLUTION_S = 0.001
 
+BRIDGE = BRIDGE_MS * HEARD_RATE // 1000
 _TICKS = opus.RTP_RATE // HEARD_RATE
 _STEP = HEARD_RATE // 400
 """Samples in 2.5 ms, the grain of Opus."""
@@ -78,6 +86,8 @@ class Inbound:
         self._ssrc: int | None = None
         self._cursor = 0  # RTP timestamp that follows the last packet
         self._filled = 0  # samples of silence put in since then
+        self._bridged = 0  # of these, those that were made up in place of packets that are overdue
+        self._skip = 0  # samples that come too late, because that was done
         self._ahead = 0  # samples of silence put in for which the sender's clock left no room
         self._covered = 0.0  # loop time up to which there are samples
         self._patience = PATIENCE_S
@@ -110,9 +120,7 @@ class Inbound:
         with self._fault():
             self.jitter.put(packet, now)
             self._play(self.jitter.take(now), now)
-        deadline = self.jitter.deadline
-        due = self._covered + self._patience if deadline is None else deadline
-        if self._timer is not None and due < self._timer.when():
+        if self._timer is not None and self._due() < self._timer.when():
             self._arm()
 
     def close(self) -> None:
@@ -148,8 +156,22 @@ class Inbound:
             self._timer.cancel()
         if self._closed:
             return
+        self._timer = self._loop.call_at(self._due(), self._tick)
+
+    def _due(self) -> float:
+        """When something is to be done if no packet comes."""
         deadline = self.jitter.deadline
-        self._timer = self._loop.call_at(self._covered + self._patience if deadline is None else deadline, self._tick)
+        if deadline is not None:
+            return deadline
+        silence = self._covered + self._patience
+        return min(silence, self._overdue_at()) if self._bridges() else silence
+
+    def _bridges(self) -> bool:
+        """Whether a packet that is overdue is to be made up for: where the caller spoke when the last one came."""
+        return self._ssrc is not None and self._patience == PATIENCE_S and self._filled < BRIDGE
+
+    def _overdue_at(self) -> float:
+        return self.jitter.missed_at + self._filled / HEARD_RATE
 
     def _tick(self) -> None:
         assert self._timer is not None
@@ -163,8 +185,18 @@ class Inbound:
         with self._fault():
             self._play(self.jitter.take(now), now)
             if self.jitter.deadline is None:
+                while self._bridges() and now >= self._overdue_at():
+                    self._bridge()
                 self._fill(now)
         self._arm()
+
+    def _bridge(self) -> None:
+        """Go on in place of a packet that is overdue."""
+        samples = min(self._frame, BRIDGE - self._filled)
+        self._emit(self._decoder.conceal(samples), made_up=True)
+        self._filled += samples
+        self._bridged += samples
+        self._covered += samples / HEARD_RATE
 
     def _fill(self, now: float) -> None:
         """Silence for the time in which nothing came, in whole blocks."""
@@ -202,12 +234,17 @@ class Inbound:
             self._begin(packet)
             return
         self._cursor = packet.timestamp
-        filled, self._filled = self._filled, 0
+        filled, bridged = self._filled, self._bridged
+        self._filled = self._bridged = 0
         restored = self._restorable(gap - filled, packet.payload) if lost else 0
-        if lost and not filled:
-            self._make_up(gap - restored, lost * self._frame - restored)
+        left = gap - filled - restored
+        if left < 0:
+            self._skip = min(bridged, -left)
+            self._pause(left + self._skip)
+        elif lost and filled == bridged:
+            self._make_up(left, lost * self._frame - filled - restored)
         else:
-            self._pause(gap - filled - restored)
+            self._pause(left)
         if restored:
             self.recovered += 1
             self._emit(self._decoder.decode_before(packet.payload, restored))
@@ -215,7 +252,7 @@ class Inbound:
     def _begin(self, packet: Packet) -> None:
         """What was before says nothing of where ``packet`` is."""
         self._cursor = packet.timestamp
-        self._filled = self._ahead = 0
+        self._filled = self._bridged = self._skip = self._ahead = 0
 
     def _pause(self, samples: int) -> None:
         """Silence, less what was put in too much before; fewer than none are so many too much."""
@@ -244,9 +281,18 @@ class Inbound:
             samples = self._decoder.conceal(self._frame)
             self._emit(samples, made_up=True)
         else:
-            self._emit(samples)
             self._frame = samples.size
+            self._emit(samples[self._passed_by(samples.size) :])
         self._cursor = (packet.timestamp + samples.size * _TICKS) & 0xFFFFFFFF
+
+    def _passed_by(self, samples: int) -> int:
+        """How many of the ``samples`` of a packet come too late, because they were made up for."""
+        if not self._skip:
+            return 0
+        passed = min(self._skip, samples)
+        self._skip -= passed
+        self.jitter.late += 1
+        return passed
 
     @staticmethod
     def _restorable(gap: int, follower: bytes) -> int:

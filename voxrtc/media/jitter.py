@@ -100,6 +100,7 @@ class JitterBuffer:
         self._reordering = 0.0  # seconds, as it was at _reordered_at
         self._reordered_at = 0.0
         self._now = 0.0
+        self._came_at = 0.0
         self._ready: list[Packet | Hole] = []
         self._held: dict[int, tuple[Packet, float]] = {}
         self._next = 0
@@ -134,22 +135,25 @@ class JitterBuffer:
         if not self._held:
             return None
         noticed = min([arrival for _, arrival in self._held.values()])
-        due = self._arrivals.due(self._held[min(self._held)][0].timestamp) - self._step / RTP_RATE
-        latest = min(noticed + self._patience, due + self._spread)
-        return min(noticed + self._max_wait, max(noticed + self._grace, latest))
+        follower = self._arrivals.due(self._held[min(self._held)][0].timestamp) + self._spread
+        latest = min(noticed + self._patience, follower - self._step / RTP_RATE)
+        grace = min(noticed + self._grace, follower)
+        return min(noticed + self._max_wait, max(noticed, grace, latest))
 
     @property
     def missed_at(self) -> float:
         """When the next packet is missed, though none has come that shows it lost.
 
-        Its follower, which may hold a copy of it, is then overdue as well.
+        Its follower, which may hold a copy of it, is then overdue as well; and none has come for some time, as what
+        was held up on the way comes all at once.
         """
         follower = self._arrivals.due((self._timestamp + 2 * self._step) & 0xFFFFFFFF)
-        return follower + max(self._spread, LEAST_SPREAD_S)
+        quiet = self._came_at + self._step / RTP_RATE
+        return max(follower + max(self._spread, LEAST_SPREAD_S), quiet + LEAST_SPREAD_S)
 
     def put(self, packet: Packet, now: float) -> None:
         """Take in one packet that arrived at ``now``."""
-        self._now = now
+        self._now = self._came_at = now
         if packet.ssrc != self._ssrc and not self._follows_source(packet):
             return
         position = self._highest + _signed16(packet.sequence - self._highest)
