@@ -73,3 +73,4 @@ def _keep(client: Client, report: dict, wer_in: float, wer_out: float, seconds: 
     ROWS.mkdir(parents=True, exist_ok=True)
     name = "".join(c if c.isalnum() else "-" for c in client.name)
     (ROWS / f"{name}.json").write_text(json.dumps(asdict(row), indent=1))
+    (ROWS / f"{name}.sdp").write_text(report["offer"])

@@ -1,4 +1,4 @@
-"""Offers as browsers write them (tests/media/offers: Chromium's recorded, Firefox's after its manner), and bad ones."""
+"""Offers as others write them (tests/media/offers: recorded, but for firefox.sdp, after its manner), and bad ones."""
 
 from pathlib import Path
 

@@ -6,7 +6,8 @@ import { Microphone } from "./rtp.mjs";
 
 await main("werift", async (call) => {
   const opus = new RTCRtpCodecParameters({ mimeType: "audio/opus", clockRate: 48_000, channels: 2 });
-  const pc = new RTCPeerConnection({ codecs: { audio: [opus] }, iceServers: [], bundlePolicy: "max-bundle" });
+  const iceServers = [{ urls: "stun:127.0.0.1:9" }]; // nobody is there; with none named it would ask one of Google's
+  const pc = new RTCPeerConnection({ codecs: { audio: [opus] }, iceServers, bundlePolicy: "max-bundle" });
   const track = new MediaStreamTrack({ kind: "audio" });
   const heard = [];
   pc.addTransceiver(track, { direction: "sendrecv" });
@@ -20,9 +21,8 @@ await main("werift", async (call) => {
   channel.onMessage.subscribe((data) => call.message(data));
   pc.onIceCandidate.subscribe((c) => call.candidate(c?.candidate ?? "", c?.sdpMid, c?.sdpMLineIndex));
   const offer = await pc.createOffer();
-  const gathered = pc.setLocalDescription(offer);
+  pc.setLocalDescription(offer); // done once all candidates are found, which nobody need wait for
   await pc.setRemoteDescription({ type: "answer", sdp: await call.offer(offer.sdp) });
-  await gathered;
   const microphone = new Microphone(({ sequence, timestamp, marker, payload }) => {
     const header = new RtpHeader({ sequenceNumber: sequence, timestamp, marker, payloadType: 96, ssrc: 1 });
     track.writeRtp(new RtpPacket(header, payload)); // payload type and SSRC become those of the offer
