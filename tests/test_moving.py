@@ -1,4 +1,4 @@
-"""A call that changes its line in the middle of a reply: real connections, a recorded voice, and what the caller hears."""
+"""A call that changes its line in the middle of a reply: real connections, a recorded voice, what the caller hears."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-// One call as the caller knows it: it outlives its peers. When a peer is lost a new one takes up the same session.
+// One call as the caller knows it: it outlives its peers. When the network changes or a line is lost, a new peer takes
+// up the same session; as long as the old one still works, it goes on until the new one is up.
 
 import { Peer } from "./peer.js";
 import * as server from "./server.js";
 import { asProblem, endedProblem, Problem } from "./problems.js";
 
-const GRACE_MS = 1_000; // for a silent line, when the server says that it is well
+const GRACE_MS = 250; // for a silent line, when the server says that it is well
 const RETRY_MS = [0, 500, 1_000, 2_000, 4_000, 8_000, 12_000]; // the server keeps a session for about 30 s
 const KEEP = 20; // messages kept while there is no channel
 
@@ -15,13 +16,16 @@ const KEEP = 20; // messages kept while there is no channel
  */
 export class Call extends EventTarget {
   #track;
-  #peer = null;
+  #peer = null; // that carries the call
+  #next = null; // that is being opened
   #resume;
   #session = null;
   #over = false;
   #kept = [];
   #started = false;
   #mending = false;
+  #changed = false; // the network, while a peer was being opened in the old one
+  #phase = null;
   #wake = null; // ends the wait between two tries
   #listening = new AbortController();
 
@@ -39,10 +43,8 @@ export class Call extends EventTarget {
 
   /** Connect for the first time. Throws Problem; the call is over then. */
   async start() {
-    this.#emit("phase", "connecting");
-    const { signal } = this.#listening;
-    window.addEventListener("online", () => this.#networkChanged(), { signal });
-    this.#watchNetworkType(signal);
+    this.#turn("connecting");
+    this.#watchNetwork();
     try {
       await this.#connect();
       this.#started = true;
@@ -62,7 +64,7 @@ export class Call extends EventTarget {
 
   async setTrack(track) {
     this.#track = track;
-    await this.#peer?.replaceTrack(track);
+    await Promise.all([this.#peer?.replaceTrack(track), this.#next?.replaceTrack(track)]);
   }
 
   /** The caller has had enough: everything is closed at once, the server is told. */
@@ -80,64 +82,96 @@ export class Call extends EventTarget {
     }
   }
 
+  /** Open a peer; once it is up it carries the call, and the old one is let go of. */
   async #connect() {
     const peer = new Peer(await server.iceServers());
     if (this.#over) return peer.close();
-    this.#peer = peer;
-    peer.addEventListener("message", (e) => this.#message(e.detail));
-    peer.addEventListener("sound", (e) => this.#emit("sound", e.detail));
-    peer.addEventListener("quiet", () => this.#doubt(peer));
-    peer.addEventListener("back", () => this.#emit("phase", "up"));
-    peer.addEventListener("lost", () => this.#reconnect());
+    this.#next = peer;
+    this.#listen(peer);
     const known = this.#session;
     try {
-      await peer.open(this.#track, this.#resume);
+      await peer.open(this.#track, this.#resume, this.#peer?.silence);
     } finally {
+      if (this.#next === peer) this.#next = null;
       this.#session = peer.session ?? this.#session;
       this.#resume = peer.resume ?? this.#resume;
       if (peer.resume && !this.#over) this.#emit("token", peer.resume);
       // Hung up while the offer was under way: hangUp() could not know this session yet.
       if (this.#over && peer.session && peer.session !== known) await server.hangUp(peer.session);
     }
-    this.#emit("phase", "up");
+    const old = this.#peer;
+    this.#peer = peer;
+    old?.retire();
+    this.#turn("up");
     this.#kept.splice(0).forEach((message) => this.send(message));
+  }
+
+  #listen(peer) {
+    const carries = () => peer === this.#peer;
+    peer.addEventListener("message", (e) => this.#message(e.detail));
+    peer.addEventListener("sound", (e) => this.#emit("sound", e.detail));
+    peer.addEventListener("quiet", () => carries() && this.#doubt(peer));
+    peer.addEventListener("back", () => carries() && this.#turn("up"));
+    peer.addEventListener("lost", () => {
+      // The server closes the old line as soon as it has the new one: not worth a word.
+      if (carries() && !this.#next?.connected) this.#mend("reconnecting");
+    });
   }
 
   /** Nothing comes any more. Ask the server by another way: a line that it knows to be well is worth a moment more. */
   async #doubt(peer) {
-    this.#emit("phase", "reconnecting");
+    this.#turn("reconnecting");
     try {
       await server.readiness();
       await new Promise((resolve) => setTimeout(resolve, GRACE_MS));
     } catch (error) {
       console.info("voxrtc: the line is silent, and the server too:", error.detail || error.message);
     }
-    if (peer.quiet) peer.lose();
+    if (peer.quiet && peer === this.#peer) this.#mend();
   }
 
-  async #reconnect() {
-    if (this.#over || this.#mending) return;
+  /** Get the call onto a new peer, however many tries that takes. `phase`: what the caller is told meanwhile. */
+  async #mend(phase) {
+    if (this.#over) return;
+    if (phase) this.#turn(phase);
+    if (this.#mending) return;
     this.#mending = true;
-    this.#emit("phase", "reconnecting");
-    this.#peer?.close();
-    let last = new Problem("lost");
-    for (const [tried, delay] of RETRY_MS.entries()) {
-      if (tried) this.#emit("failed", { tried, of: RETRY_MS.length, problem: last });
-      await this.#pause(delay);
-      if (this.#over) return;
-      try {
-        await this.#connect();
-        this.#mending = false;
-        if (!this.#over && !this.#peer.alive) this.#reconnect();
-        return;
-      } catch (error) {
-        if (this.#over) return;
-        last = asProblem(error);
-        if (last.final) break;
-      }
+    const problem = await this.#tryAll();
+    this.#mending = false;
+    if (this.#over) return;
+    if (!problem) {
+      if (!this.#peer.alive) this.#mend("reconnecting"); // lost again meanwhile
+      return;
     }
     this.#finish();
-    this.#emit("ended", last.final ? last : new Problem("lost", { detail: last.title, cause: last }));
+    this.#emit("ended", problem.final ? problem : new Problem("lost", { detail: problem.title, cause: problem }));
+  }
+
+  /** Returns what the last try came to: null when the call is up again, or over. */
+  async #tryAll() {
+    let last = new Problem("lost");
+    for (let tried = 0; tried < RETRY_MS.length; tried++) {
+      if (tried && !this.#working) this.#emit("failed", { tried, of: RETRY_MS.length, problem: last });
+      await this.#pause(RETRY_MS[tried]);
+      if (this.#over || (tried && this.#working)) return null; // the old line has come back
+      this.#changed = false;
+      try {
+        await this.#connect();
+        return null;
+      } catch (error) {
+        if (this.#over) return null;
+        if (this.#changed) tried = -1; // not a failure: begin again on the new network
+        else last = asProblem(error);
+      }
+      if (!this.#working) this.#turn("reconnecting");
+      if (last.final && !this.#working) break;
+    }
+    return this.#over || this.#working ? null : last;
+  }
+
+  /** Whether the line that there is carries sound. */
+  get #working() {
+    return this.#peer !== null && this.#peer.alive && !this.#peer.quiet;
   }
 
   /** Wait `ms`, or less if the network comes back or the call ends. */
@@ -151,9 +185,18 @@ export class Call extends EventTarget {
     });
   }
 
-  #networkChanged() {
-    if (this.#mending) this.#wake?.();
-    else if (this.#started) this.#reconnect();
+  // -- the network ------------------------------------------------------------------------------------------
+
+  #watchNetwork() {
+    const { signal } = this.#listening;
+    const look = () => this.#peer?.check();
+    window.addEventListener("online", () => this.#networkChanged(), { signal });
+    window.addEventListener("offline", look, { signal });
+    // A phone that shows the page again may have been elsewhere meanwhile, and its timers stood still.
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && look(), { signal });
+    document.addEventListener("resume", look, { signal });
+    window.addEventListener("pageshow", (e) => e.persisted && look(), { signal });
+    this.#watchNetworkType(signal);
   }
 
   /** Phones tell when Wi-Fi becomes mobile; `change` alone also fires for mere estimates of speed. */
@@ -169,6 +212,15 @@ export class Call extends EventTarget {
     link.addEventListener("change", changed, { signal });
   }
 
+  #networkChanged() {
+    if (!this.#mending) return this.#started && this.#mend();
+    this.#changed = true;
+    this.#next?.close();
+    this.#wake?.();
+  }
+
+  // -- the end ----------------------------------------------------------------------------------------------
+
   #message(event) {
     if (this.#over) return;
     this.#emit("message", event);
@@ -182,7 +234,14 @@ export class Call extends EventTarget {
     this.#listening.abort();
     this.#wake?.();
     this.#peer?.close();
+    this.#next?.close();
     this.#kept.length = 0;
+  }
+
+  #turn(phase) {
+    if (phase === this.#phase) return;
+    this.#phase = phase;
+    this.#emit("phase", phase);
   }
 
   #emit(type, detail) {

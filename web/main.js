@@ -148,6 +148,7 @@ phone.addEventListener("failed", ({ detail: { tried, of, problem } }) => {
 phone.addEventListener("message", (e) => events.take(e.detail));
 phone.addEventListener("microphone", refresh);
 phone.addEventListener("problem", (e) => card.show(e.detail));
+phone.addEventListener("cleared", (e) => card.clear(e.detail));
 phone.addEventListener("ended", (e) => (e.detail ? failed(e.detail) : ended()));
 
 function ended() {
@@ -241,6 +242,7 @@ events.on("turn_dropped", (event) => transcript.dropped(event));
 events.on("reply_started", (event) => transcript.replyStarted(event));
 events.on("reply_text", (event) => transcript.replyText(event));
 events.on("reply_spoken", (event) => transcript.replySpoken(event));
+events.on("reply_resumed", (event) => transcript.resumed(event));
 events.on("reply_ended", (event) => transcript.replyEnded(event));
 events.on("interrupted", (event) => transcript.interrupted(event));
 events.on("false_interruption", (event) => transcript.goesOn(event));

@@ -6,10 +6,12 @@ import { Problem } from "./problems.js";
 
 const CONNECT_MS = 12_000; // the server gives an offer 10 s
 const MEND_MS = 2_500; // "disconnected" often mends itself; longer than this it seldom does
+const SILENT_MS = 600;
+const TAIL_MS = 500; // what has come and was not heard yet
 
 /**
- * Events: `message` (detail: the object), `sound` (detail: MediaStream), and after it was open: `quiet` (nothing comes
- * any more), `back` (it does again), `lost` (it will not, and is closed).
+ * Events: `message` (detail: the object), `sound` (detail: MediaStream, once it can sound), and after it was open:
+ * `quiet` (nothing comes any more), `back` (it does again), `lost` (it will not, and is closed).
  */
 export class Peer extends EventTarget {
   session = null;
@@ -23,6 +25,7 @@ export class Peer extends EventTarget {
   #mend = 0;
   #pulse;
   #open = false;
+  #stream = null;
 
   constructor(iceServers) {
     super();
@@ -33,15 +36,16 @@ export class Peer extends EventTarget {
     this.#channel.addEventListener("close", () => this.lose());
     this.#pc.addEventListener("connectionstatechange", () => this.#watch());
     this.#pc.addEventListener("icecandidate", (e) => this.#candidate(e.candidate));
-    this.#pc.addEventListener("track", (e) => this.#emit("sound", e.streams[0] ?? new MediaStream([e.track])));
+    this.#pc.addEventListener("track", (e) => (this.#stream = e.streams[0] ?? new MediaStream([e.track])));
   }
 
-  /** Offer, answer, candidates, until sound and data channel are up. Throws Problem, and has closed itself then. */
-  async open(track, resume) {
+  /** Offer, answer, candidates, until sound and data channel are up. Throws Problem, and has closed itself then.
+   *  `silence`: ms for which nothing has come on the line before this one. */
+  async open(track, resume, silence) {
     try {
       this.#sender = this.#pc.addTrack(track, new MediaStream([track]));
       await this.#pc.setLocalDescription();
-      const answer = await server.offer(this.#pc.localDescription.sdp, resume, this.#abort.signal);
+      const answer = await server.offer(this.#pc.localDescription.sdp, { resume, silence }, this.#abort.signal);
       this.session = answer.session;
       this.resume = answer.resume;
       this.#tell();
@@ -67,6 +71,10 @@ export class Peer extends EventTarget {
     await this.#sender?.replaceTrack(track);
   }
 
+  get connected() {
+    return this.#pc.connectionState === "connected";
+  }
+
   get alive() {
     return this.#open && this.#pc.connectionState === "connected";
   }
@@ -74,6 +82,24 @@ export class Peer extends EventTarget {
   /** Whether nothing has come for a while. */
   get quiet() {
     return this.#pulse.quiet;
+  }
+
+  /** Milliseconds for which nothing has come, null while it does. */
+  get silence() {
+    return this.#pulse.silence > SILENT_MS ? Math.round(this.#pulse.silence) : null;
+  }
+
+  /** Find out now whether anything comes. */
+  check() {
+    return this.#pulse.check();
+  }
+
+  /** Another one carries the call: only what has come already is still heard. */
+  retire() {
+    clearTimeout(this.#mend);
+    this.#pulse.stop();
+    this.#open = false;
+    setTimeout(() => this.close(), TAIL_MS);
   }
 
   close() {
@@ -108,6 +134,10 @@ export class Peer extends EventTarget {
   #watch() {
     clearTimeout(this.#mend);
     const state = this.#pc.connectionState;
+    if (state === "connected" && this.#stream) {
+      this.#emit("sound", this.#stream);
+      this.#stream = null;
+    }
     if (state === "failed" || state === "closed") this.lose();
     else if (state === "disconnected") this.#mend = setTimeout(() => this.lose(), MEND_MS);
   }
@@ -134,13 +164,21 @@ export class Peer extends EventTarget {
     this.#telling = true;
     try {
       while (this.#found.length && !this.#abort.signal.aborted) {
-        await server.trickle(this.session, this.#found.splice(0), this.#abort.signal);
+        await this.#take(await server.trickle(this.session, this.#found.splice(0), this.#abort.signal));
       }
     } catch (error) {
       // Without these candidates the connection may still come about; if it does not, #connected says so.
       if (error.name !== "AbortError") console.warn("voxrtc: candidates were not taken:", error.detail || error.message);
     } finally {
       this.#telling = false;
+    }
+  }
+
+  /** Candidates of the server's that it found after its answer. */
+  async #take(candidates) {
+    for (const { candidate, sdp_mid, sdp_mline_index } of candidates) {
+      if (this.#abort.signal.aborted) return;
+      await this.#pc.addIceCandidate({ candidate, sdpMid: sdp_mid, sdpMLineIndex: sdp_mline_index });
     }
   }
 

@@ -9,17 +9,19 @@ import * as token from "./token.js";
 
 /**
  * Events: `phase`, `failed`, `message` and `ended` as of Call, `problem` (detail: a Problem that does not end the call),
- * `microphone` (its state has changed).
+ * `cleared` (detail: the code of one that is no more), `microphone` (its state has changed).
  */
 export class Phone extends EventTarget {
   #settings;
   #sound;
+  #tail = new Audio(); // what an old line still has to say
   #wake = new Wake();
   #context = null;
   #meter = null;
   #microphone = null; // null while the caller only types
   #call = null;
   #muted = false;
+  #reopen = false; // the microphone, which went while the page was hidden
   #holding = null; // null: open microphone; true or false: push-to-talk, pressed or not
 
   /** @param {HTMLAudioElement} sound */
@@ -27,6 +29,7 @@ export class Phone extends EventTarget {
     super();
     this.#settings = settings;
     this.#sound = sound;
+    document.addEventListener("visibilitychange", () => this.#comeBack());
   }
 
   get busy() {
@@ -99,7 +102,8 @@ export class Phone extends EventTarget {
   }
 
   async changeSpeaker() {
-    if (this.#sound.setSinkId) await this.#sound.setSinkId(this.#settings.get("speaker"));
+    if (!this.#sound.setSinkId) return;
+    await Promise.all([this.#sound, this.#tail].map((one) => one.setSinkId(this.#settings.get("speaker"))));
   }
 
   /** Let the assistant be heard; from within a gesture if the browser asked for one. */
@@ -130,11 +134,24 @@ export class Phone extends EventTarget {
   async #microphoneGone(track) {
     if (track !== this.#microphone) return;
     this.#microphone = null;
+    this.#reopen = document.hidden && !this.#muted;
     this.#muted = true;
     this.#meter.silence("near");
     this.#emit("microphone");
     this.#emit("problem", new Problem("microphone_gone"));
     await this.#call?.setTrack(silentTrack(this.#context));
+  }
+
+  /** Phones take the microphone from a page in the background; it is wanted back when the caller is. */
+  async #comeBack() {
+    if (!this.#reopen || document.hidden || !this.#context) return;
+    this.#reopen = false;
+    try {
+      await this.mute(false);
+      this.#emit("cleared", "microphone_gone");
+    } catch (error) {
+      this.#emit("problem", asProblem(error));
+    }
   }
 
   #gate() {
@@ -152,10 +169,20 @@ export class Phone extends EventTarget {
   }
 
   async #hear(stream) {
+    if (this.#sound.srcObject) this.#playOut(this.#sound.srcObject);
     this.#sound.srcObject = stream;
     this.#meter.listen("far", stream);
     if (this.#settings.get("speaker")) await this.changeSpeaker();
     await this.unblock();
+  }
+
+  async #playOut(stream) {
+    this.#tail.srcObject = stream;
+    try {
+      await this.#tail.play();
+    } catch (error) {
+      console.info("voxrtc: the end of the old line was not played:", error.message);
+    }
   }
 
   #ended(problem) {
@@ -168,10 +195,11 @@ export class Phone extends EventTarget {
     this.#microphone?.stop();
     this.#meter?.close();
     this.#context?.close();
-    this.#sound.srcObject = null;
+    this.#sound.srcObject = this.#tail.srcObject = null;
     this.#wake.release();
     this.#microphone = this.#meter = this.#context = this.#call = null;
     this.#holding = null;
+    this.#reopen = false;
   }
 
   #emit(type, detail) {

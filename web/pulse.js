@@ -1,9 +1,10 @@
 // Whether anything still comes in. The server sends sound without a pause, so a line on which nothing comes is broken,
 // long before the browser says so (Chromium takes some 7 s to call a connection "disconnected").
 
-const LOOK_MS = 500;
+const LOOK_MS = 250;
 const QUIET_LOOKS = 3; // looks, not time: a computer that slept has missed looks, not packets
-const DEAD_LOOKS = 12;
+const DEAD_LOOKS = 24;
+const CHECK_MS = 400; // twenty packets
 
 export class Pulse {
   #pc;
@@ -11,9 +12,11 @@ export class Pulse {
   #timer = 0;
   #received = 0;
   #still = 0;
+  #checking = false;
+  #came = 0;
 
   /** @param {RTCPeerConnection} pc
-   *  @param {(state: "quiet" | "dead" | "back") => void} told  nothing for 1.5 s, for 6 s, and something again */
+   *  @param {(state: "quiet" | "dead" | "back") => void} told  nothing for 0.75 s, for 6 s, and something again */
   constructor(pc, told) {
     this.#pc = pc;
     this.#told = told;
@@ -23,13 +26,33 @@ export class Pulse {
     return this.#still >= QUIET_LOOKS;
   }
 
+  /** Milliseconds since something was last seen to have come. */
+  get silence() {
+    return performance.now() - this.#came;
+  }
+
   start() {
+    this.#came = performance.now();
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
 
   stop() {
     clearInterval(this.#timer);
     this.#timer = 0;
+  }
+
+  /** Do not wait for the next looks: something must come at once, or the line is quiet. */
+  async check() {
+    if (this.#checking || this.quiet || !this.#timer) return;
+    this.#checking = true;
+    const before = await receivedBy(this.#pc);
+    await new Promise((resolve) => setTimeout(resolve, CHECK_MS));
+    const after = await receivedBy(this.#pc);
+    this.#checking = false;
+    if (!this.#timer || after !== before || this.quiet) return;
+    this.#received = after;
+    this.#still = QUIET_LOOKS;
+    this.#told("quiet");
   }
 
   async #look() {
@@ -39,6 +62,7 @@ export class Pulse {
     const wasQuiet = this.quiet;
     this.#received = received;
     this.#still = came ? 0 : this.#still + 1;
+    if (came) this.#came = performance.now();
     if (came && wasQuiet) this.#told("back");
     else if (this.#still === QUIET_LOOKS) this.#told("quiet");
     else if (this.#still === DEAD_LOOKS) this.#told("dead");

@@ -20,17 +20,21 @@ export async function iceServers(signal) {
   return (await json(response)).ice_servers ?? [];
 }
 
-/** Place (or, with a resume token, take up again) a call: `{sdp, session, resume}`. */
-export async function offer(sdp, resume, signal) {
-  const response = await send("POST", "offer", { sdp, type: "offer", ...(resume && { resume }) }, { signal });
+/** Place (or, with a resume token, take up again) a call: `{sdp, session, resume}`. `silence`: ms for which nothing has
+ *  come on the line that it had. */
+export async function offer(sdp, { resume, silence }, signal) {
+  const again = resume && { resume, ...(silence && { silent_ms: silence }) };
+  const response = await send("POST", "offer", { sdp, type: "offer", ...again }, { signal });
   if (!response.ok) throw await refusal(response);
   return json(response);
 }
 
-/** Hand over ICE candidates as they are found; an empty string says that there are no more. */
+/** Hand over ICE candidates as they are found; an empty string says that there are no more. Returns the server's own that
+ *  it has found since it was last asked. */
 export async function trickle(session, candidates, signal) {
   const response = await send("PATCH", path(session), { candidates }, { signal });
   if (!response.ok) throw await refusal(response);
+  return response.status === 204 ? [] : ((await json(response)).candidates ?? []);
 }
 
 /** Hang up. Also leaves the page when it is being closed. */

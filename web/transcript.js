@@ -70,10 +70,11 @@ export class Transcript {
     const key = `turn ${turn}`;
     const entry = this.#entries.get(key) ?? this.#adopt(text, final) ?? this.#takeUp() ?? this.#turn(turn);
     this.#entries.set(key, entry);
+    const told = final && !entry.item.classList.contains("partial") && entry.said.textContent === text; // once before
     if (final || text.length >= entry.said.textContent.length) entry.said.textContent = text;
     if (language && language !== "auto") entry.said.lang = language;
     entry.item.classList.toggle("partial", !final);
-    if (final && text) this.#announce(`You: ${text}`);
+    if (final && text && !told) this.#announce(`You: ${text}`);
     if (final && !text) this.dropped({ turn });
     this.#follow();
   }
@@ -89,8 +90,16 @@ export class Transcript {
   /** `reply_started` */
   replyStarted({ reply, turn }) {
     for (const { entry } of this.#typed.splice(0)) entry.item.classList.remove("partial");
-    const entry = this.#reply(reply);
+    const entry = this.#again(reply) ?? this.#reply(reply);
     entry.turn = turn;
+  }
+
+  /** A reply that is known is told once more (the call was taken up again): it is written over. */
+  #again(reply) {
+    const entry = this.#entries.get(`reply ${reply}`);
+    if (!entry?.item.isConnected) return null;
+    entry.mark.textContent = "";
+    return Object.assign(entry, { text: "", clauses: [], over: false });
   }
 
   /** `reply_text`: one more clause, not spoken yet. */
@@ -116,6 +125,16 @@ export class Transcript {
     if (!entry) return;
     entry.mark.textContent = "";
     entry.over = false;
+    this.#split(entry);
+  }
+
+  /** `reply_resumed`: on another line it goes on after a character that was heard, though it may have ended on the old. */
+  resumed({ reply, heard }) {
+    const entry = this.#entries.get(`reply ${reply}`);
+    if (!entry) return;
+    entry.mark.textContent = "";
+    entry.over = false;
+    entry.shown = heard;
     this.#split(entry);
   }
 
