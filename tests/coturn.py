@@ -39,6 +39,7 @@ class Coturn:
     tls_port: int
     secret: str
     ca: Path
+    pid: int = 0
     log: deque[str] = field(default_factory=lambda: deque(maxlen=500))
 
     @property
@@ -91,6 +92,7 @@ async def coturn(
         process = await asyncio.create_subprocess_exec(
             *prefix, "turnserver", "-c", str(config), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
+        server.pid = process.pid
         reading = asyncio.create_task(_read(process, server.log, ready := asyncio.Event()))
         try:
             async with asyncio.timeout(START_S):

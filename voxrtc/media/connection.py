@@ -68,6 +68,8 @@ class Connection(IceConnection):
         self._relaying: asyncio.Task[None] | None = None
         self._dropping: asyncio.Task[None] | None = None
         self._late: list[Candidate] = []
+        self.expired = False
+        """Closed because the caller's consent was lost."""
         self.dropped = 0
         """Datagrams that came faster than they were read."""
 
@@ -218,6 +220,7 @@ class Connection(IceConnection):
             if pair is not None and await self._consents(pair):
                 heard = loop.time()
         self._query_consent_task = None
+        self.expired = True
         await self.close()
 
     async def _consents(self, pair: CandidatePair) -> bool:

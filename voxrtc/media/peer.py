@@ -85,6 +85,7 @@ class Peer:
         self.detail = ""
         """A sentence about why the peer is gone, where there is more to say than the reason."""
         self._offer = offer
+        self._site = site
         self._settings = settings.media
         self._reason: Reason | None = None
         self._connected = asyncio.Event()
@@ -165,9 +166,7 @@ class Peer:
 
     async def late_candidates(self, wait: bool) -> list[ice.Trickled]:
         """Our candidates that were found since the answer, and not told yet. ``wait``: until all are known."""
-        connection = seam.connection(self._receiver)
-        assert isinstance(connection, Connection)
-        found = await connection.late_candidates(wait)
+        found = await self._ice.late_candidates(wait)
         mid, index = self._offer.transport
         return [ice.Trickled(f"candidate:{candidate.to_sdp()}", mid, index) for candidate in found]
 
@@ -261,7 +260,7 @@ class Peer:
         except _REFUSALS as error:
             logger.warning("aiortc refused an offer", exc_info=True)
             raise SdpError(f"The offer cannot be answered: {error or type(error).__name__}.") from error
-        self.sdp = sdp.answer(self._pc.localDescription.sdp, self._offer)
+        self.sdp = sdp.answer(self._pc.localDescription.sdp, self._offer, whole=self._site.relay is None)
         if self._offer.direction == "sendonly":
             self._mouth.stop()
 
@@ -301,7 +300,7 @@ class Peer:
         elif state == "failed":
             self._end("lost", "The connection failed.")
         elif state == "closed":
-            self._end("hangup")
+            self._over()
 
     # -- the data channel --------------------------------------------------------------------------------
 
@@ -310,7 +309,7 @@ class Peer:
             return
         self._channel = channel
         channel.on("message", self._received)
-        channel.on("close", lambda: self._end("hangup"))
+        channel.on("close", self._over)
         while self._kept:
             self._send(self._kept.popleft())
 
@@ -340,6 +339,19 @@ class Peer:
             self._fail(f"A message could not be handled ({type(error).__name__}).")
 
     # -- the end -----------------------------------------------------------------------------------------
+
+    @property
+    def _ice(self) -> Connection:
+        connection = seam.connection(self._receiver)
+        assert isinstance(connection, Connection)
+        return connection
+
+    def _over(self) -> None:
+        """The connection was closed: by the caller, or because it answered no more."""
+        if self._ice.expired:
+            self._end("lost", "The caller answered no more.")
+        else:
+            self._end("hangup")
 
     def _fail(self, detail: str) -> None:
         logger.error("peer failed: %s", detail)

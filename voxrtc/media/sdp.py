@@ -136,9 +136,10 @@ def read(text: str) -> Offer:
     return Offer("".join(_write(session, kept, bundle)), tuple(sections), bundle, audio.direction)
 
 
-def answer(text: str, offer: Offer) -> str:
+def answer(text: str, offer: Offer, whole: bool = True) -> str:
     """aiortc's answer ``text`` to ``offer`` as the caller gets it.
 
+    ``whole``: no candidates of ours will come later, which the answer then says (RFC 8840, 4.1.3).
     One sha-256 fingerprint (libdatachannel fails on several), Opus with in-band FEC, and a refusal for every line that
     was not kept.
     """
@@ -150,6 +151,8 @@ def answer(text: str, offer: Offer) -> str:
         group = [*(s.mid for s in offer.sections if s.held), *offer.bundle]
         at = next((i + 1 for i, line in enumerate(lines) if line.startswith("t=")), len(lines))
         lines.insert(at, f"a=group:BUNDLE {' '.join(group)}")
+    if not whole:
+        ours = {mid: [line for line in part if line != "a=end-of-candidates"] for mid, part in ours.items()}
     for section in offer.sections:
         if section.kept:
             lines += ours[section.mid]
