@@ -114,6 +114,27 @@ def test_lists_and_bare_strings_from_the_environment(write) -> None:
             {},
             ["turn.ice_servers.0.url", "urls, username"],
         ),
+        ("[media]\npublic_ip = 'here'\n", {}, ["media.public_ip", "'here'", "an IP address", '"ec2", "stun"']),
+        ("[media]\npublic_ip = '127.0.0.1'\n", {}, ["media.public_ip", "callers elsewhere"]),
+        ("[media]\nstun_server = 'stun.example.org'\n", {}, ["media.stun_server", "host:port"]),
+        ("[media]\nstun_server = 'stun.example.org:0'\n", {}, ["media.stun_server", "no port 0"]),
+        ("[media]\nport_range = [40000]\n", {}, ["media.port_range", "[40000]", "two ports"]),
+        ("[media]\nport_range = [41000, 40000]\n", {}, ["media.port_range", "the first not above the last"]),
+        ("[media]\nport_range = [80, 90]\n", {}, ["media.port_range", "from 1024"]),
+        (
+            "[media]\nport_range = [40000, 40006]\n",
+            {},
+            ["config.toml: media.port_range holds 7 ports", "server.max_calls is 8"],
+        ),
+        ("[turn]\nurls = ['turn:turn.example.org']\n", {}, ["turn: ", "urls needs secret"]),
+        ("[turn]\nsecret = 'x'\n", {}, ["turn: ", "secret is for urls, which is empty"]),
+        ("[turn]\nrelay = true\n", {}, ["turn: ", "relay needs urls and secret"]),
+        ("[turn]\nsecret = 'x'\nurls = ['stun:a']\n", {}, ["turn.urls", "'stun:a'", "begin with turn: or turns:"]),
+        ("[turn]\nsecret = 'x'\nurls = ['turn:a:99999']\n", {}, ["turn.urls", "no port 99999"]),
+        ("[turn]\nsecret = 'x'\nurls = ['turn:a?transport=sctp']\n", {}, ["turn.urls", "?transport=udp"]),
+        ("[turn]\nsecret = 'x'\nurls = ['turn://a']\n", {}, ["turn.urls", "'turn://a'"]),
+        ("[turn]\nice_servers = [{ urls = ['http://a'] }]\n", {}, ["turn.ice_servers.0.urls", "stun:, stuns:, turn:"]),
+        ("[turn]\nice_servers = [{ urls = ['stun:a?transport=udp'] }]\n", {}, ["turn.ice_servers.0.urls"]),
         ("", {"VOXRTC_SERVER": "1"}, ["VOXRTC_SERVER", "VOXRTC_SECTION__KEY"]),
         ("", {"MODEL_LOAD_TIMEOUT": "soon"}, ["MODEL_LOAD_TIMEOUT", "models.load_timeout_s", "soon"]),
         ("", {"LOG_LEVEL": "loud"}, ["LOG_LEVEL", "LOUD", "DEBUG"]),
@@ -156,3 +177,23 @@ def test_a_dotenv_that_is_no_text_is_told(write, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"LOG_LEVEL=\xff\xfe")
     with pytest.raises(ConfigError, match=r"\.env: cannot be read"):
         config.load(path, {})
+
+
+@pytest.mark.parametrize("address", ["", "ec2", "stun", "198.51.100.1", "2001:db8::1"])
+def test_public_addresses(write, address: str) -> None:
+    assert config.load(write(f"[media]\npublic_ip = '{address}'\n"), {}).media.public_ip == address
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "turn:turn.example.org",
+        "turn:turn.example.org:80?transport=tcp",
+        "turns:turn.example.org:443?transport=tcp",
+        "turn:[2001:db8::1]:3478",
+        "turn:10.0.0.1",
+    ],
+)
+def test_urls_of_turn_servers(write, url: str) -> None:
+    path = write(f"[turn]\nurls = ['{url}']\nsecret = 'x'\nrelay = true\n[media]\nport_range = [40000, 40007]\n")
+    assert config.load(path, {}).turn.urls == [url]

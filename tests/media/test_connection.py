@@ -64,10 +64,10 @@ def inside(peer: Peer) -> Connection:
 async def places(server: Coturn, count: int) -> None:
     """Wait until coturn has ``count`` relayed addresses: UDP sockets beyond its listeners."""
     listeners = (server.port, server.tls_port)
+    process = psutil.Process(server.pid)
     async with asyncio.timeout(10):
-        while count != sum(
-            one.laddr.port not in listeners for one in psutil.Process(server.pid).net_connections("udp")
-        ):
+        # A look from outside: coturn tells nobody.
+        while sum(one.laddr.port not in listeners for one in process.net_connections("udp")) != count:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 

@@ -5,9 +5,11 @@ import inspect
 import re
 import threading
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 
-from aioice.ice import CandidatePair, Connection, StunProtocol
+from aioice import turn
+from aioice.ice import CandidatePair, Connection, StunProtocol, relayed_candidate
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtp import AnyRtcpPacket, HeaderExtensionsMap, RtcpRrPacket, RtpPacket
@@ -17,10 +19,12 @@ from hypothesis import strategies as st
 from tests.media.callers import clip
 from tests.media.conftest import Call
 from voxrtc.audio import HEARD_RATE
-from voxrtc.media import ice, seam
+from voxrtc.config import Settings
+from voxrtc.media import connection, ice, seam
 from voxrtc.media.jitter import Packet
 from voxrtc.media.opus import SILENCE
 from voxrtc.media.sending import Report
+from voxrtc.media.site import Site
 
 
 def test_the_versions_are_the_ones_this_was_written_for() -> None:
@@ -65,6 +69,41 @@ async def test_the_ice_connection_still_has_what_is_read() -> None:
     assert seam.route(pc.getReceivers()[0]) == "unknown"
     assert not await seam.answers(pc.getReceivers()[0], 0.1)
     await pc.close()
+
+
+async def test_ours_takes_the_place_of_aioices_connection() -> None:
+    site = Site(Settings())
+    pc = seam.PeerConnection(ice.configuration(), partial(connection.Connection, site))
+    pc.addTransceiver("audio")
+    dtls = pc.getReceivers()[0].transport
+    ours = seam.connection(pc.getReceivers()[0])
+    assert type(ours) is connection.Connection
+    assert dtls.transport._connection is dtls.transport.iceGatherer._connection is ours
+    assert (dtls.transport._recv, dtls.transport._send) == (ours.recv, ours.send)
+    await pc.setLocalDescription()
+    assert ours.local_username in pc.localDescription.sdp
+    await pc.close()
+    assert ours._protocols == []
+
+
+def test_aioice_still_has_what_our_connection_changes() -> None:
+    """When one of these has moved, read media/connection.py and media/turn.py against it."""
+    for name, used in {
+        "connect": ("_unfreeze_initial", "_early_checks_done", "_check_periodic", "_check_list_state", "query_consent"),
+        "gather_candidates": ("_local_candidates_start", "_local_candidates_end", "_local_candidates"),
+        "check_start": ("State.IN_PROGRESS", "build_request(pair, nominate=nominate)"),
+        "check_incoming": ("State.FAILED", "check_start_task", "_remote_candidates"),
+        "check_complete": ("self._nominated[pair.component] = pair",),
+        "close": ("_query_consent_task", "self._protocols", "p.task"),
+        "data_received": ("self._queue.put_nowait((data, component))",),
+        "_pair_remote_candidate": ("for protocol in self._protocols", "self._find_pair(protocol, remote_candidate)"),
+    }.items():
+        source = inspect.getsource(getattr(Connection, name))
+        assert [part for part in used if part not in source] == [], name
+    transport = turn.TurnTransport.__init__.__code__.co_names
+    assert {"_TurnTransport__close_task", "_TurnTransport__send_tasks"} <= set(transport)
+    assert "self.transport.close()" in inspect.getsource(turn.TurnClientMixin.delete)
+    assert {"turn_ssl", "turn_transport", "protocol_factory"} <= set(inspect.signature(relayed_candidate).parameters)
 
 
 async def test_no_decoder_thread_is_left_and_the_sender_still_gets_reports(call: Call) -> None:
