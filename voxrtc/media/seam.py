@@ -41,6 +41,7 @@ from aiortc.rtp import (
     unpack_remb_fci,
 )
 
+from voxrtc.media.dtls import insist
 from voxrtc.media.jitter import Packet
 from voxrtc.media.opus import RTP_RATE
 from voxrtc.media.outbound import Outgoing
@@ -78,6 +79,7 @@ class PeerConnection(RTCPeerConnection):
         ours = self._connect(stock.local_username, stock.local_password)
         transport._connection = transport.iceGatherer._connection = ours
         transport._recv, transport._send = ours.recv, ours.send
+        insist(dtls)
         return dtls
 
 
