@@ -34,7 +34,6 @@ class Agent:
     def __init__(self, url: str) -> None:
         self._url = url
         self._caller: Caller | None = None
-        self._dialled = 0.0
         self._turn: Turn | None = None
         self._stats: dict[str, Any] | None = None
         self._happened: dict[str, int] = {}
@@ -46,17 +45,19 @@ class Agent:
         return self._caller
 
     async def connect(self, turn: str | None = None) -> dict[str, Any]:
-        """Call the server, with the TURN server by UDP, TCP or TLS where ``turn`` says so. Times in ms.
+        """Call the server anew, with the TURN server by UDP, TCP or TLS where ``turn`` says so. Times in ms.
 
         ``dial_ms``: from nothing, the asking for TURN servers and the allocation included, to the open data channel.
         """
-        self._dialled = monotonic()
+        if self._caller is not None:
+            await self._caller.close()  # of a test that failed
+        dialled = monotonic()
         servers = [await self._turn_server(turn)] if turn is not None else []
         self._caller = Caller(self._url, keep_audio=True, ice_servers=servers)
         self._caller.on_event = self._note
         await self._caller.connect()
         return {
-            "dial_ms": (monotonic() - self._dialled) * 1e3,
+            "dial_ms": (monotonic() - dialled) * 1e3,
             "offer_ms": self._caller.offer_ms,
             "connect_ms": self._caller.connect_ms,
         }

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from tests.coturn import Coturn
 from tests.lab import running, spaces
+from tests.lab.figures import FIGURES
 from tests.lab.lab import Lab
 
 WHY_NOT = spaces.missing()
@@ -35,6 +36,7 @@ def lab(the_lab: Lab) -> Iterator[Lab]:
     the_lab.counted()
     yield the_lab
     the_lab.wall("open")
+    the_lab.without_turn(False)
     the_lab.at_home()
 
 
@@ -51,6 +53,20 @@ def server(the_lab: Lab, turn: Coturn, tmp_path_factory: pytest.TempPathFactory)
         yield server
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def caller(the_lab: Lab, turn: Coturn, server: running.Server) -> AsyncIterator[running.Caller]:
+    """One process of a caller, which makes one call after another."""
+    async with running.Caller(the_lab, turn) as caller:
+        yield caller
+
+
 @pytest.fixture
 def data() -> Path:
     return running.ROOT / "tests" / "data"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if FIGURES.tables:
+        terminalreporter.section("measured in the lab")
+        terminalreporter.write_line(FIGURES.markdown())
+        FIGURES.write()

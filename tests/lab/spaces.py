@@ -35,7 +35,7 @@ def missing() -> str | None:
     probe = Spaces("probe").name_of("probe")
     tried = subprocess.run(["ip", "netns", "add", probe], capture_output=True, text=True, check=False)
     if tried.returncode == 0:
-        nat = "table ip nat { chain out { type nat hook postrouting priority srcnat; } }"
+        nat = "add table ip nat\nadd chain ip nat out { type nat hook postrouting priority srcnat; }"
         check = ["ip", "netns", "exec", probe, "nft", "-f", "-"]
         tried = subprocess.run(check, input=nat, capture_output=True, text=True, check=False)
         run("ip", "netns", "del", probe)
