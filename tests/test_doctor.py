@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import importlib.util
 import socket
@@ -11,6 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
+from tests.coturn import INSTALLED, SECRET, coturn
 from tests.e2e.running import free_port
 from voxrtc import config, doctor
 from voxrtc.doctor import Finding, examine
@@ -197,3 +199,32 @@ def test_packages_that_are_missing(here: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(importlib.metadata, "version", without)
     assert found("bad", "not installed: ctranslate2, xllamacpp").remedy == "Run: make install"
+
+
+def test_how_media_gets_here(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "any UDP port" in found("ok", "media is reached at").what
+    (here / "config.toml").write_text("[media]\nport_range = [40000, 40099]\npublic_ip = '198.51.100.1'\n")
+    assert "40000 to 40099" in found("ok", "media is reached at").what
+    found("ok", "callers elsewhere are told of 198.51.100.1")
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    (here / "config.toml").write_text("[media]\npublic_ip = 'ec2'\n")
+    assert "outside of EC2 set media.public_ip" in found("note", "public address is not known").remedy
+
+
+def test_a_turn_server_is_tried(here: Path) -> None:
+    url = f"turn:127.0.0.1:{free_port()}?transport=tcp"
+    (here / "config.toml").write_text(f"[turn]\nurls = ['{url}']\nsecret = 'x'\n")
+    assert "docs/network.md" in found("note", f"{url} gives no place").remedy
+
+
+@pytest.mark.skipif(not INSTALLED, reason="there is no turnserver (tests/packages.sh installs it)")
+def test_a_turn_server_that_is_there(here: Path) -> None:
+    async def with_one() -> None:
+        async with coturn() as server:
+            (here / "config.toml").write_text(f"[turn]\nurls = {server.urls}\nsecret = '{SECRET}'\n")
+            findings = await asyncio.to_thread(examine)
+        told = {finding.what: finding.state for finding in findings if "turn" in finding.what}
+        assert told[f"{server.udp} gives callers a place"] == told[f"{server.tcp} gives callers a place"] == "ok"
+        assert any("certificate" in what and what.startswith(server.tls) for what in told)
+
+    asyncio.run(with_one())

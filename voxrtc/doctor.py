@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import importlib.metadata
 import importlib.util
@@ -22,6 +23,9 @@ from voxrtc.dialogue import functions
 from voxrtc.endpointing import waits
 from voxrtc.errors import ConfigError
 from voxrtc.languages import NAMES
+from voxrtc.media import turn
+from voxrtc.media.public import NotLearnt
+from voxrtc.media.site import Site
 from voxrtc.models import store
 
 RUNTIMES = {
@@ -62,6 +66,7 @@ def examine(config: Path | None = None) -> list[Finding]:
         *_packages(settings),
         *_models(settings),
         *_ports(settings),
+        *asyncio.run(_network(settings)),
     ]
 
 
@@ -146,6 +151,32 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     for section, host, port in (("server", server.host, server.port), ("ops", ops.host, ops.port)):
         if port:
             yield _port(section, host, port)
+
+
+async def _network(settings: Settings) -> list[Finding]:
+    """How the sound of a call gets here (docs/network.md)."""
+    media = settings.media
+    site = Site(settings)
+    addresses = site.addresses.now()
+    ports = f"UDP ports {media.port_range[0]} to {media.port_range[1]}" if media.port_range else "any UDP port"
+    if not addresses:
+        return [Finding("bad", "no network address for media", "Connect a network, or change media.ip_version.")]
+    findings = [Finding("ok", f"media is reached at {', '.join(addresses)} ({ports})")]
+    try:
+        public = await site.public.ask()
+    except NotLearnt as error:
+        findings.append(Finding("note", "the public address is not known", f"{str(error)[0].upper()}{str(error)[1:]}."))
+    else:
+        known = site.known_as(addresses, public)
+        if known:
+            findings.append(Finding("ok", f"callers elsewhere are told of {public} for {', '.join(known)}"))
+    for url, problem in await turn.tried(settings.turn):
+        if problem:
+            remedy = "Callers behind strict firewalls will not get through. See docs/network.md, TURN."
+            findings.append(Finding("note", f"{url} gives no place: {problem}", remedy))
+        else:
+            findings.append(Finding("ok", f"{url} gives callers a place"))
+    return findings
 
 
 def _port(section: str, host: str, port: int) -> Finding:

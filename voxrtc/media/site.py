@@ -65,12 +65,12 @@ class Site:
         logger.warning("no UDP port is free on %s from %d to %d; make media.port_range larger", address, first, last)
         raise CallsFull("all UDP ports of media.port_range are taken; try again in a moment")
 
-    def known_as(self, addresses: list[str]) -> dict[str, str]:
+    def known_as(self, addresses: list[str], public: str | None = None) -> dict[str, str]:
         """The public address, by those of ``addresses`` that a NAT (1:1, or with its ports forwarded) makes it of.
 
         That is the one from which this machine would reach the internet; all of its family where that is none of them.
         """
-        public = self.public.value
+        public = self.public.value if public is None else public
         same = [address for address in addresses if (":" in address) == (":" in public)]
         if not public or public in same:
             return {}

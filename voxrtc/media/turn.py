@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
-from aioice import stun
+from aioice import Connection, stun
 from aioice.ice import StunProtocol, relayed_candidate
 
 from voxrtc.config import Turn
+from voxrtc.errors import VoxrtcError
 from voxrtc.urls import TURN_URL
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,10 @@ def ice_servers(turn: Turn) -> list[dict[str, Any]]:
     return told
 
 
+class NoPlace(VoxrtcError):
+    """A TURN server gave no allocation; says why."""
+
+
 class Server(NamedTuple):
     """One URL of a TURN server, read (RFC 7065)."""
 
@@ -76,7 +81,7 @@ class Relay:
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
-        self._urls = [url for url in turn.urls if read(url)[2:] != ("udp", True)]  # aioice speaks no DTLS
+        self._urls = [url for url in turn.urls if _spoken(read(url))]
         self._complained = False
         self._context: ssl.SSLContext | None = None
 
@@ -85,37 +90,71 @@ class Relay:
         reasons = []
         for url in list(self._urls):
             try:
-                async with asyncio.timeout(TRY_S):
-                    protocol = await self._allocate(read(url), factory)
-            except (OSError, TimeoutError, stun.TransactionError) as error:
-                reasons.append(f"{url}: {error or 'no answer'}")
+                protocol = await self.ask(url, factory)
+            except NoPlace as error:
+                reasons.append(f"{url}: {error}")
                 continue
             self._urls.remove(url)
             self._urls.insert(0, url)
             self._complained = False
             return protocol
         if not self._complained:
-            logger.warning(
-                "turn.relay: no place on the TURN server; callers are answered without (%s)", "; ".join(reasons)
-            )
+            told = "; ".join(reasons)
+            logger.warning("turn.relay: no place on the TURN server; callers are answered without (%s)", told)
         self._complained = True
         return None
 
-    async def _allocate(self, server: Server, factory: Callable[[], StunProtocol]) -> StunProtocol:
+    async def ask(self, url: str, factory: Callable[[], StunProtocol]) -> StunProtocol:
+        """As ``allocate``, over ``url`` alone. Raises NoPlace."""
+        server = read(url)
         username, password = credentials(self._turn)
         if server.tls and self._context is None:
             self._context = await asyncio.to_thread(ssl.create_default_context)  # reads all certificates there are
-        _, protocol = await relayed_candidate(
-            component=1,
-            hide_related_address=False,
-            protocol_factory=factory,
-            turn_server=(server.host, server.port),
-            turn_username=username,
-            turn_password=password,
-            turn_ssl=cast(bool, self._context if server.tls else None),  # handed on to asyncio, which takes either
-            turn_transport=server.transport,
-        )
+        try:
+            async with asyncio.timeout(TRY_S):
+                _, protocol = await relayed_candidate(
+                    component=1,
+                    hide_related_address=False,
+                    protocol_factory=factory,
+                    turn_server=(server.host, server.port),
+                    turn_username=username,
+                    turn_password=password,
+                    turn_ssl=cast(bool, self._context if server.tls else None),  # asyncio takes either
+                    turn_transport=server.transport,
+                )
+        except (OSError, TimeoutError, stun.TransactionError) as error:
+            raise NoPlace(str(error) or f"no answer within {TRY_S:g} s") from None
         return protocol
+
+
+def _spoken(server: Server) -> bool:
+    """Whether aioice can use ``server``: all but DTLS."""
+    return not (server.tls and server.transport == "udp")
+
+
+async def tried(turn: Turn) -> list[tuple[str, str]]:
+    """Each of ``turn.urls`` that can be tried from here, and why it gives no place, empty where it does."""
+    relay = Relay(turn)
+    urls = [url for url in turn.urls if _spoken(read(url))]
+    return list(zip(urls, await asyncio.gather(*(_problem(relay, url) for url in urls)), strict=True))
+
+
+async def _problem(relay: Relay, url: str) -> str:
+    try:
+        await release(await relay.ask(url, lambda: StunProtocol(cast(Connection, _Nobody()))))
+    except NoPlace as error:
+        return str(error)
+    return ""
+
+
+class _Nobody:
+    """For whom a place is asked for only to see whether there is one."""
+
+    def data_received(self, data: bytes, component: int) -> None:
+        pass
+
+    def protocol_lost(self, protocol: StunProtocol) -> None:
+        pass
 
 
 async def release(protocol: StunProtocol) -> None:
