@@ -57,7 +57,8 @@ class Caller:
     is over, once it is. ``offer_ms``: POST /offer sent to answer read. ``connect_ms``: POST /offer sent to the data
     channel open (ICE, DTLS and SCTP done: both may speak), or to the first packet of the server's where it takes no
     data channel. ``first_packet_ms``: POST /offer sent to the server's first packet. ``ice_servers``: STUN and TURN
-    servers to ask; aiortc uses the first of each.
+    servers to ask; aiortc uses the first of each. ``resume``: the ``token`` of a caller before, whose call this one
+    takes over; the other then only has to ``leave``.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Caller:
         keep_audio: bool = False,
         silent_s: float = SILENT_S,
         ice_servers: Sequence[RTCIceServer] = (),
+        resume: str | None = None,
     ) -> None:
         self._url = url.rstrip("/")
         self._loop = asyncio.get_running_loop()
@@ -75,6 +77,8 @@ class Caller:
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
         self._channel: RTCDataChannel | None = None
         self._session: str | None = None
+        self._resume = resume
+        self.token: str | None = None
         self._payload_type: int | None = None
         self._opened = asyncio.Event()
         self._changed = asyncio.Event()
@@ -133,22 +137,23 @@ class Caller:
     async def _post(self, offer: RTCSessionDescription) -> dict[str, Any]:
         assert self._http is not None
         try:
-            async with self._http.post(f"{self._url}/offer", json={"sdp": offer.sdp, "type": offer.type}) as response:
-                body = await response.text()
+            body = {"sdp": offer.sdp, "type": offer.type} | ({"resume": self._resume} if self._resume else {})
+            async with self._http.post(f"{self._url}/offer", json=body) as response:
+                text = await response.text()
                 if response.status != 200:
-                    raise _refusal(response, body)
+                    raise _refusal(response, text)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise CallFailed(f"{self._url}/offer: no answer: {error or type(error).__name__}") from None
         try:
-            answer = json.loads(body)
+            answer = json.loads(text)
             if not isinstance(answer["sdp"], str):
                 raise TypeError
         except (ValueError, KeyError, TypeError):
-            raise CallFailed(f"{self._url}/offer: answered without an SDP answer: {body[:200]!r}") from None
+            raise CallFailed(f"{self._url}/offer: answered without an SDP answer: {text[:200]!r}") from None
         return dict(answer)
 
     async def _accept(self, answer: dict[str, Any]) -> None:
-        self._session = answer.get("session")
+        self._session, self.token = answer.get("session"), answer.get("resume")
         found = re.search(r"^a=rtpmap:(\d+) opus/48000", answer["sdp"], re.MULTILINE | re.IGNORECASE)
         if found is None:
             raise CallFailed("the answer takes no Opus")
@@ -242,10 +247,14 @@ class Caller:
             if self._http is not None and self._session is not None and self.ended is None:
                 await self._hang_up(self._http)
         finally:
-            self._end("hung up")
-            await self._pc.close()
-            if self._http is not None:
-                await self._http.close()
+            await self.leave()
+
+    async def leave(self) -> None:
+        """Free everything without a word: the session waits for whoever comes with its ``token``."""
+        self._end("hung up")
+        await self._pc.close()
+        if self._http is not None:
+            await self._http.close()
 
     async def _hang_up(self, http: aiohttp.ClientSession) -> None:
         try:

@@ -45,7 +45,7 @@ REPORT_EVERY = 50
 MOST_LATENESS = 100_000
 
 _HEADER = struct.Struct("!BBHLL")
-_NOT_RTP = 0x80
+_VERSION = 0x80
 
 
 class _Nothing(MediaStreamTrack):
@@ -61,7 +61,8 @@ class Caller:
     """Call ``url``: ``connect``, which begins to speak; ``close`` or ``kill``.
 
     ``detour``: the bad network to go through; ``relay``: a TURN server through which all goes. What was sent and heard
-    is kept in ``recording`` while ``keeps`` is set. ``late_s``: how late each packet left.
+    is kept in ``recording`` while ``keeps`` is set. ``late_s``: how late each packet left; what was later than its
+    successor's turn was not sent at all, ``skipped`` counts it.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Caller:
         self.session = ""
         self.answer_ms: float | None = None
         self.connect_ms: float | None = None
+        self.skipped = 0
         self.late_s: deque[float] = deque(maxlen=MOST_LATENESS)
 
     async def connect(self) -> None:
@@ -172,7 +174,10 @@ class Caller:
     def _send(self) -> None:
         assert self._wire is not None
         now = monotonic()
-        self.late_s.append(now - self._began - self._count * PACKET_S)
+        late = now - self._began - self._count * PACKET_S
+        self.late_s.append(late)
+        if late >= PACKET_S:
+            self._skip(int(late / PACKET_S))
         self._wire.send(self._packets[self._count % LOOP], self._count)
         if self.keeps:
             self.recording.sent.append(now)
@@ -180,6 +185,13 @@ class Caller:
         if self._count % REPORT_EVERY == 0:
             self._wire.report()
         self._arm()
+
+    def _skip(self, packets: int) -> None:
+        """Leave out what should have been sent long ago: a microphone gives no burst, and an echo would keep it."""
+        self.skipped += packets
+        self._count += packets
+        if self.keeps:
+            self.recording.sent += [None] * packets
 
     def _hear(self, sequence: int, payload: bytes) -> None:
         self._heard += 1
@@ -240,15 +252,17 @@ class _Wire:
         self._ssrc = ssrc
         self._payload_type = _opus(pc.remoteDescription.sdp)
         self._hear = hear
+        self._sequence = random.randrange(0x8000)
         self._far: int | None = None
         self._highest = self._received = self._base = 0
         self._reported = (0, 0)
         self._connection.data_received = self._take  # type: ignore[method-assign, assignment]
 
     def send(self, payload: bytes, count: int) -> None:
-        """One packet of 20 ms, the ``count``-th."""
+        """One packet, of the ``count``-th 20 ms. Where some were left out, nothing is missing: time just went on."""
         stamp = count * SENT_STRETCH & 0xFFFFFFFF
-        header = _HEADER.pack(_NOT_RTP, self._payload_type, count & 0xFFFF, stamp, self._ssrc)
+        header = _HEADER.pack(_VERSION, self._payload_type, self._sequence, stamp, self._ssrc)
+        self._sequence = (self._sequence + 1) & 0xFFFF
         self._out(self._dtls._tx_srtp.protect(header + payload))
 
     def report(self) -> None:

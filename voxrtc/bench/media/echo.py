@@ -11,6 +11,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -19,7 +20,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.contrib.media import MediaRelay
 from numpy.typing import NDArray
 
-from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_RATE, AudioIn, AudioOut, Mark, Samples
+from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, AudioIn, AudioOut, Mark, Samples
 from voxrtc.calls import Answered
 from voxrtc.config import Settings
 from voxrtc.errors import UnknownCall, VoxrtcError
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 TAPS = 16
 """Samples at HEARD_RATE that each sample at SPOKEN_RATE is made of: 0.5 ms of delay."""
+
+SURPLUS_BLOCKS = 100
 
 ENDS_KEPT = 4_096
 
@@ -90,6 +93,14 @@ class Echoes(ABC):
     async def _hang_up(self, call: Any) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One of our calls."""
+
+    peer: Peer
+    echo: Echo
+
+
 class Ours(Echoes):
     """``Peer.answer``, what its ears hear resampled to what its mouth speaks."""
 
@@ -108,20 +119,21 @@ class Ours(Echoes):
         if session not in self._calls:
             raise UnknownCall(f"there is no call {session}")
         for one in candidates:
-            await self._calls[session].add_candidate(one.candidate, one.sdp_mid, one.sdp_mline_index)
+            await self._calls[session].peer.add_candidate(one.candidate, one.sdp_mid, one.sdp_mline_index)
 
     def refresh(self) -> None:
-        for peer in self._calls.values():
-            peer.mouth.flush()
+        for line in self._calls.values():
+            line.echo.refresh()
 
-    async def _answer(self, session: str, sdp: str) -> tuple[Peer, str]:
+    async def _answer(self, session: str, sdp: str) -> tuple[Line, str]:
         peer = await Peer.answer(sdp, self._settings, self._site)
-        self._own(echo(peer.ears, peer.mouth))
+        line = Line(peer, Echo(peer.ears, peer.mouth))
+        self._own(line.echo.run())
         self._own(self._until_over(session, peer))
-        return peer, peer.sdp
+        return line, peer.sdp
 
-    async def _hang_up(self, call: Peer) -> None:
-        await call.close()
+    async def _hang_up(self, call: Line) -> None:
+        await call.peer.close()
 
     async def _until_over(self, session: str, peer: Peer) -> None:
         self._over(session, await peer.closed())
@@ -162,11 +174,38 @@ class Stock(Echoes):
         await call.close()
 
 
-async def echo(ears: AudioIn, mouth: AudioOut) -> None:
-    """Say all that is heard, until nothing is any more."""
-    upsampler, mark = Upsampler(), Mark()
-    async for block in ears:
-        await mouth.play(upsampler.push(block.samples), mark)
+class Echo:
+    """Says all that is heard.
+
+    Who only says again what comes in stays as late as it ever was. So what was spared for all of SURPLUS_BLOCKS is left
+    out, and is lost: it comes of a stall of this machine, since the delays and holes of a network use it up.
+    """
+
+    def __init__(self, ears: AudioIn, mouth: AudioOut) -> None:
+        self._ears = ears
+        self._mouth = mouth
+        self._upsampler = Upsampler()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Drop what waits to be said, and begin anew."""
+        self._mouth.flush()
+        self._mark = Mark()
+        self._least, self._seen, self._skip = self._mark.queued, 0, 0
+
+    async def run(self) -> None:
+        """Until nothing is heard any more."""
+        async for block in self._ears:
+            samples = self._upsampler.push(block.samples)
+            if self._skip:
+                self._skip -= 1
+                continue
+            waiting = self._mark.queued - self._mark.heard
+            self._least = min(self._least, waiting) if self._seen else waiting
+            self._seen += 1
+            if self._seen == SURPLUS_BLOCKS:
+                self._skip, self._seen = self._least // SPOKEN_BLOCK, 0
+            await self._mouth.play(samples, self._mark)
 
 
 class Upsampler:

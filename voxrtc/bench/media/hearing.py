@@ -47,8 +47,8 @@ class Recording:
 
     first: int = 0
     """Which packet of the signal was the first to be sent."""
-    sent: list[float] = field(default_factory=list)
-    """When each packet left."""
+    sent: list[float | None] = field(default_factory=list)
+    """When each packet left; None for one that the caller itself was too late for."""
     heard: list[tuple[float, int, bytes]] = field(default_factory=list)
     """Arrival, RTP sequence number and payload of each packet."""
 
@@ -75,25 +75,21 @@ def hear(recording: Recording, signal: Signal, begin: float, end: float) -> Hear
     stream = _Stream(recording, signal)
     places = stream.places(recording)
     heard = Heard()
-    chosen = [k for k, at in enumerate(recording.sent) if begin <= at < end]
+    chosen = {k: at for k, at in enumerate(recording.sent) if at is not None and begin <= at < end}
     heard.stretches = len(chosen)
-    anchors = sorted(places)
-    for k in chosen:
-        if k in places:
-            heard.latency_ms.append((stream.heard_at(places[k]) - recording.sent[k]) * 1e3)
-    concealed = _concealed(anchors, places, stream)
-    made_up = sum(k in concealed for k in chosen)
-    heard.concealed = made_up
-    heard.delivered = len(heard.latency_ms) + made_up
+    heard.latency_ms = [(stream.heard_at(places[k]) - at) * 1e3 for k, at in chosen.items() if k in places]
+    concealed = _concealed(recording, places, stream)
+    heard.concealed = sum(k in concealed for k in chosen)
+    heard.delivered = len(heard.latency_ms) + heard.concealed
     heard.longest_gap_ms = stream.longest_gap_ms(begin, end)
     return heard
 
 
-def _concealed(anchors: Sequence[int], places: dict[int, int], stream: _Stream) -> set[int]:
+def _concealed(recording: Recording, places: dict[int, int], stream: _Stream) -> set[int]:
     """The stretches that were not recognised and in whose place something else sounds."""
     found: set[int] = set()
-    for before, after in pairwise(anchors):
-        missing = range(before + 1, after)
+    for before, after in pairwise(sorted(places)):
+        missing = [k for k in range(before + 1, after) if recording.sent[k] is not None]
         if not missing:
             continue
         room = stream.sounding(places[before] + STRETCH, places[after])
@@ -151,6 +147,8 @@ class _Stream:
         anchors: dict[int, int] = {}
         shift: int | None = None
         for k, sent in enumerate(recording.sent):
+            if sent is None:
+                continue
             earliest, latest = self._window(sent)
             found = None
             if shift is not None:
@@ -167,13 +165,15 @@ class _Stream:
     def _restored(self, recording: Recording, anchors: dict[int, int]) -> dict[int, int]:
         """The stretches between anchors that sound as they should where they should."""
         found: dict[int, int] = {}
-        known = sorted(anchors)
-        for before, after in pairwise(known):
-            for k in range(before + 1, after):
+        for before, after in pairwise(sorted(anchors)):
+            free = anchors[before] + STRETCH - SLACK
+            until = anchors[after] - STRETCH + SLACK
+            for k in (k for k in range(before + 1, after) if recording.sent[k] is not None):
                 for near in {anchors[after] - (after - k) * STRETCH, anchors[before] + (k - before) * STRETCH}:
-                    place = self._find(recording, k, near - SLACK, near + SLACK, RESTORED)
+                    place = self._find(recording, k, max(free, near - SLACK), min(until, near + SLACK), RESTORED)
                     if place is not None:
                         found[k] = place
+                        free = place + STRETCH - SLACK
                         break
         return found
 
@@ -186,7 +186,7 @@ class _Stream:
     def _find(self, recording: Recording, k: int, earliest: int, latest: int, least: float) -> int | None:
         """Where packet ``k`` of the recording begins, between two samples; None where it correlates too little."""
         earliest = max(0, earliest)
-        window = self._samples[earliest : max(earliest, latest) + STRETCH]
+        window = self._samples[earliest : max(earliest - 1, latest) + STRETCH]
         if window.size < STRETCH:
             return None
         wanted = self._signal.sound[(recording.first + k) % LOOP]

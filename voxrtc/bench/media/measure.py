@@ -150,6 +150,7 @@ async def _listen(
     recorded = _chosen(callers, plan.seconds + SETTLE_S + TAIL_S)
     for caller in callers:
         caller.late_s.clear()
+        caller.skipped = 0
         if caller in recorded:
             caller.keep()
     await asyncio.sleep(SETTLE_S)
@@ -178,6 +179,7 @@ async def _listen(
         "callers": {
             "recorded": len(recorded),
             "cpu_percent": round(100 * used / (end - begin), 1),
+            "skipped": sum(caller.skipped for caller in callers),
             "late_ms": _of(late.tolist(), 50, 99, 100),
         },
     }
