@@ -1,0 +1,91 @@
+"""How soon a real Chromium is connected: directly, over a TURN server, and to our own place on one."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import pytest
+
+from tests.coturn import INSTALLED, coturn
+from tests.media.test_chromium import page
+from voxrtc.config import Settings
+from voxrtc.media.addresses import Addresses, Interface
+from voxrtc.media.peer import Peer
+from voxrtc.media.site import Site
+
+__all__ = ["page"]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(not INSTALLED, reason="there is no turnserver (tests/packages.sh installs it)"),
+]
+OFFER = """async ([iceServers, iceTransportPolicy]) => {
+  const pc = window.pc = new RTCPeerConnection({iceServers, iceTransportPolicy, bundlePolicy: "max-bundle"});
+  const stream = await navigator.mediaDevices.getUserMedia({audio: true});
+  for (const track of stream.getTracks()) pc.addTrack(track, stream);
+  pc.createDataChannel("voxrtc");
+  const end = {candidate: "", sdpMid: "0", sdpMLineIndex: 0};
+  pc.onicecandidate = event => tell(event.candidate ? event.candidate.toJSON() : end);
+  await pc.setLocalDescription();
+  return pc.localDescription.sdp;
+}"""
+ACCEPT = "sdp => pc.setRemoteDescription({type: 'answer', sdp})"
+ADD = "([candidate, sdpMid, sdpMLineIndex]) => pc.addIceCandidate({candidate, sdpMid, sdpMLineIndex})"
+
+
+async def connected(page: Any, peer: Peer, told: asyncio.Queue[dict[str, Any]], *, answer: str | None = None) -> float:
+    """Play the part of the signalling until media can flow; seconds from the answer to that."""
+
+    async def trickle() -> None:
+        while True:
+            one = await told.get()
+            await peer.add_candidate(one["candidate"], one["sdpMid"], one["sdpMLineIndex"])
+            for late in await peer.late_candidates(wait=not one["candidate"]):
+                await page.evaluate(ADD, [late.candidate, late.sdp_mid, late.sdp_mline_index])
+
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await page.evaluate(ACCEPT, answer or peer.sdp)
+    trickling = asyncio.create_task(trickle())
+    await peer.connected()
+    took = loop.time() - began
+    trickling.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await trickling
+    return took
+
+
+@pytest.mark.parametrize("way", ["direct", "udp", "tcp"])
+async def test_a_caller_over_its_own_ways(page: Any, way: str, record_property: Any) -> None:
+    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    await page.expose_function("tell", told.put_nowait)
+    async with coturn() as server:
+        username, credential = server.credentials()
+        servers, policy = [], "all"
+        if way != "direct":
+            servers = [{"urls": getattr(server, way), "username": username, "credential": credential}]
+            policy = "relay"
+        peer = await Peer.answer(await page.evaluate(OFFER, [servers, policy]), Settings())
+        took = await connected(page, peer, told)
+        record_property("connect_ms", round(took * 1000))
+        assert peer.stats()["route"] == ("direct" if way == "direct" else "relay")
+        assert took < 5
+        await page.evaluate("pc.close()")
+        await peer.close()
+
+
+async def test_a_caller_to_our_place_on_the_relay(page: Any) -> None:
+    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    await page.expose_function("tell", told.put_nowait)
+    async with coturn() as server:
+        settings = Settings.model_validate({"turn": {"urls": server.urls[:1], "secret": server.secret, "relay": True}})
+        site = Site(settings)
+        site.addresses = Addresses("6", True, lambda: [Interface("lo", True, ("::1",))])
+        offer = await page.evaluate(OFFER, [[], "all"])
+        peer = await Peer.answer(offer, settings, site)
+        bare = "\r\n".join(line for line in peer.sdp.splitlines() if "candidate" not in line) + "\r\n"
+        took = await connected(page, peer, told, answer=bare)
+        assert took < 5
+        assert peer.stats()["route"] == "relay"
+        await page.evaluate("pc.close()")
+        await peer.close()
