@@ -35,8 +35,7 @@ class Agent:
         self._url = url
         self._caller: Caller | None = None
         self._turn: Turn | None = None
-        self._stats: dict[str, Any] | None = None
-        self._happened: dict[str, int] = {}
+        self._newest: dict[str, dict[str, Any]] = {}
 
     @property
     def _call(self) -> Caller:
@@ -44,7 +43,7 @@ class Agent:
             raise CallFailed("there is no call")
         return self._caller
 
-    async def connect(self, turn: str | None = None) -> dict[str, Any]:
+    async def connect(self, turn: str | None = None, resume: str | None = None) -> dict[str, Any]:
         """Call the server anew, with the TURN server by UDP, TCP or TLS where ``turn`` says so. Times in ms.
 
         ``dial_ms``: from nothing, the asking for TURN servers and the allocation included, to the open data channel.
@@ -53,7 +52,7 @@ class Agent:
             await self._caller.close()  # of a test that failed
         dialled = monotonic()
         servers = [await self._turn_server(turn)] if turn is not None else []
-        self._caller = Caller(self._url, keep_audio=True, ice_servers=servers)
+        self._caller = Caller(self._url, keep_audio=True, ice_servers=servers, resume=resume)
         self._caller.on_event = self._note
         await self._caller.connect()
         return {
@@ -96,26 +95,37 @@ class Agent:
             "lost": call.ear.lost,
         }
 
-    async def say(self, text: str, event: str, seconds: float = WAIT_S) -> float:
-        """Type ``text`` and wait for the next ``event``; when it came."""
-        before = self._happened.get(event, 0)
+    async def say(self, text: str, event: str, seconds: float = WAIT_S) -> dict[str, Any]:
+        """Type ``text``; the ``event`` that comes of it."""
+        self._newest.pop(event, None)
         self._call.send({"type": "text", "text": text})
-        await self._until(lambda: self._happened.get(event, 0) > before, seconds, f"no {event}")
-        return monotonic()
+        return await self.next(event, seconds)
+
+    async def next(self, event: str, seconds: float = WAIT_S) -> dict[str, Any]:
+        """The newest ``event`` that nobody asked for yet; waited for where there is none."""
+        await self._until(lambda: event in self._newest, seconds, f"no {event}")
+        return self._newest.pop(event)
+
+    async def move(self, turn: str | None = None) -> dict[str, Any]:
+        """Go on with the call on a line of its own, as after a change of networks; the old one is given up."""
+        old, self._caller = self._call, None
+        try:
+            return await self.connect(turn, old.token)
+        finally:
+            await old.leave()
 
     async def sound(self, since: float, seconds: float = WAIT_S) -> float:
-        """When sound was first heard after the instant ``since``."""
+        """When the first sound began on this line that began after the instant ``since``."""
         ear = self._call.ear
-        await self._until(lambda: (ear.last_audible_at or 0.0) > since, seconds, "nothing was heard")
-        assert ear.last_audible_at is not None
-        return ear.last_audible_at
+        await self._until(lambda: ear.onset_after(since) is not None, seconds, "nothing was heard")
+        onset = ear.onset_after(since)
+        assert onset is not None
+        return onset
 
-    async def stats(self, seconds: float = WAIT_S) -> dict[str, Any]:
+    async def stats(self) -> dict[str, Any]:
         """What the server says next of this caller's link."""
-        self._stats = None
-        await self._until(lambda: self._stats is not None, seconds, "no media_stats")
-        assert self._stats is not None
-        return self._stats
+        self._newest.pop("media_stats", None)
+        return await self.next("media_stats")
 
     async def hang_up(self) -> str | None:
         """End the call; what ended it before, if something did."""
@@ -144,9 +154,7 @@ class Agent:
     def _note(self, event: dict[str, Any], now: float) -> None:
         if self._turn is not None:
             self._turn.note(event, now)
-        self._happened[event["type"]] = self._happened.get(event["type"], 0) + 1
-        if event["type"] == "media_stats":
-            self._stats = event
+        self._newest[event["type"]] = event
 
 
 async def main() -> None:
