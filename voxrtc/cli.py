@@ -234,6 +234,7 @@ def bench_media(options: argparse.Namespace) -> int:
     from voxrtc.bench.media.measure import Plan
     from voxrtc.bench.media.show import show
 
+    _settings(options)  # what is wrong with them is told before anything is started
     if options.plot is not None:
         plot.check()
     try:

@@ -40,11 +40,14 @@ class Clip:
     packets: Sequence[bytes]
 
     @classmethod
-    def of(cls, name: str, samples: Samples, words: str | None = None) -> Clip:
-        """The clip of ``samples`` (n,) at 16 kHz; where nothing stands out of the noise, all of it counts as speech."""
+    def of(cls, name: str, samples: Samples, words: str | None = None, loss_percent: int = 0) -> Clip:
+        """The clip of ``samples`` (n,) at 16 kHz; where nothing stands out of the noise, all of it counts as speech.
+
+        ``loss_percent``: as for ``encode``.
+        """
         seconds = samples.size / HEARD_RATE
         start, end = speech_bounds(samples) or (0.0, seconds)
-        return cls(name, seconds, words, start, end, encode(samples))
+        return cls(name, seconds, words, start, end, encode(samples, loss_percent))
 
 
 def load_clips(folder: Path) -> list[Clip]:
@@ -60,11 +63,11 @@ def load_clips(folder: Path) -> list[Clip]:
     return [load_clip(file) for file in files]
 
 
-def load_clip(file: Path) -> Clip:
-    """The clip in ``file``. Raises AudioError."""
+def load_clip(file: Path, loss_percent: int = 0) -> Clip:
+    """The clip in ``file``; ``loss_percent`` as for ``encode``. Raises AudioError."""
     text = file.with_suffix(".txt")
     words = " ".join(text.read_text(encoding="utf-8").split()) if text.is_file() else None
-    return Clip.of(file.stem, read(file, Guard(max_seconds=900.0)), words)
+    return Clip.of(file.stem, read(file, Guard(max_seconds=900.0)), words, loss_percent)
 
 
 def speech_bounds(samples: Samples) -> tuple[float, float] | None:
@@ -95,15 +98,16 @@ def _levels(samples: Samples) -> NDArray[np.float64]:
     return decibels
 
 
-def encode(samples: Samples) -> list[bytes]:
+def encode(samples: Samples, loss_percent: int = 0) -> list[bytes]:
     """``samples`` (n,) at 16 kHz as mono Opus packets of 20 ms each (48 kHz, 32 kb/s), and 200 ms of the room after.
 
     Opus codes levels as differences: packets of two encoders joined together are wrong by tens of dB unless both were
     in much the same state. So the encoder is run in on the room's noise, and out again, and the joints are there.
+    ``loss_percent``: of the packets that are expected to be lost, for which each holds in-band FEC of the one before.
     """
     wide = resample(samples, HEARD_RATE, OPUS_RATE)
     lead, tail = _noise(0.2), _noise(0.2 + -wide.size % OPUS_FRAME / OPUS_RATE)
-    return _encode(np.concatenate([lead, wide, tail]))[lead.size // OPUS_FRAME :]
+    return _encode(np.concatenate([lead, wide, tail]), loss_percent)[lead.size // OPUS_FRAME :]
 
 
 def room() -> list[bytes]:
@@ -117,9 +121,10 @@ def _noise(seconds: float) -> Samples:
     return np.asarray(scale * generator.standard_normal(round(seconds * OPUS_RATE)), np.float32)
 
 
-def _encode(wide: Samples) -> list[bytes]:
+def _encode(wide: Samples, loss_percent: int = 0) -> list[bytes]:
     encoder = opuslib_next.Encoder(OPUS_RATE, 1, opuslib_next.APPLICATION_VOIP)
     encoder.bitrate = BITRATE
+    encoder.inband_fec, encoder.packet_loss_perc = int(loss_percent > 0), loss_percent
     pcm = to_pcm16(wide)
     step = OPUS_FRAME * 2
     return [encoder.encode(pcm[i : i + step], OPUS_FRAME) for i in range(0, len(pcm) - step + 1, step)]

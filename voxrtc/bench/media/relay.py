@@ -23,9 +23,14 @@ END_TIMEOUT_S = 5.0
 MISSING = "--relay needs coturn, which is not installed here; on Debian and Ubuntu: sudo apt-get install coturn"
 
 
+def installed() -> bool:
+    """Whether there is a coturn."""
+    return shutil.which("turnserver") is not None
+
+
 def check() -> None:
     """Raise VoxrtcError, which says how to get it, where there is no coturn."""
-    if shutil.which("turnserver") is None:
+    if not installed():
         raise VoxrtcError(MISSING)
 
 
