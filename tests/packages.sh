@@ -16,6 +16,7 @@ if [ "$(uname -s)" = Linux ] && [ "${VOXRTC_TEST_PEERS:-all}" != none ]; then
     need npm npm
     need gst-inspect-1.0 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
         gstreamer1.0-nice gir1.2-gst-plugins-bad-1.0 python3-gi
+    need /usr/lib/python3/dist-packages/gi python3-gi gir1.2-gst-plugins-bad-1.0
 fi
 [ -n "$missing" ] || exit 0
 wanted="apt-get install -y --no-install-recommends$missing"

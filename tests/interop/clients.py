@@ -186,7 +186,8 @@ CLIENTS = (
         "TypeScript throughout",
         node("werift", 10, dtx=True),
         needs_node("werift"),
-        "Has no codec: it is given Opus packets of 10 ms, encoded with DTX.",
+        "Has no codec: it is given Opus packets of 10 ms, encoded with DTX. Drops a ClientHello that comes before its "
+        "own ICE is done; voxrtc says it again after 0.1 s (media/dtls.py), so that this costs no whole second.",
     ),
     Client(
         "node-datachannel",

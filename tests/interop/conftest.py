@@ -10,7 +10,7 @@ from voxrtc.config import Settings
 from voxrtc.models import store
 from voxrtc.models.asr.whisper import Whisper
 
-DETERMINATE = {"DIALOGUE__TEMPERATURE": "0", "DIALOGUE__MAX_REPLY_TOKENS": "24"}
+DETERMINATE = {"DIALOGUE__TEMPERATURE": "0", "DIALOGUE__MAX_REPLY_TOKENS": "16"}
 """The same short reply for every client."""
 
 

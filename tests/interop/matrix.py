@@ -21,9 +21,9 @@ HEAD = """\
 # Clients that call voxrtc
 
 Made by `python -m pytest tests/interop && python -m tests.interop.matrix`; not to be edited by hand. Each line is one
-real call to a real server with its embedded models, last on {date}: the client offers, trickles its candidates, says a
-recorded sentence, hears and records the reply, sends a command on the data channel and is answered, and hangs up;
-after that nothing of the call is left in the server.
+real call to a real server with its embedded models, last on {date}: the client offers, trickles its candidates,
+says a recorded sentence, hears and records the reply, sends a command on the data channel and is answered, and hangs
+up; after that nothing of the call is left in the server.
 
 ## The calls
 """

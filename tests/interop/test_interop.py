@@ -17,9 +17,13 @@ from voxrtc.models.asr.whisper import Whisper
 pytestmark = pytest.mark.models
 
 CLIP = "austen-0930"
+PARAMETERS = [
+    pytest.param(client, id=client.name, marks=[pytest.mark.browser] if client.name == "Chromium" else [])
+    for client in CLIENTS
+]
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+@pytest.mark.parametrize("client", PARAMETERS)
 async def test_speech_in_and_speech_out(
     client: Client, server: Server, whisper: Whisper, data: Path, tmp_path: Path
 ) -> None:
