@@ -249,7 +249,8 @@ async def test_a_place_that_is_not_needed_is_given_back(relay_server: Coturn) ->
     before = asyncio.all_tasks()
     settings = relayed(relay_server)
     caller = Caller()
-    peer = await Peer.answer(await caller.offer(), settings, Site(settings))
+    # Only its IPv6 addresses are known, which the relay cannot send to: it could be the first to get through else.
+    peer = await Peer.answer(without(await caller.offer(), r"\d\.\d"), settings, Site(settings))
     await peer.late_candidates(wait=True)
     await places(relay_server, 1)
     await caller.take(peer.sdp)

@@ -1,8 +1,9 @@
-"""What callers are told of TURN over real HTTP, and used as told, on a real coturn."""
+"""What callers are told over real HTTP of where to send: TURN, used as told on a real coturn; addresses and ports."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from typing import Any
@@ -11,15 +12,14 @@ import pytest
 from aioice import stun, turn
 from aiortc.sdp import candidate_from_sdp
 
-from tests.coturn import INSTALLED, SECRET, coturn
+from tests.coturn import INSTALLED, SECRET, coturn, free
+from tests.media.test_public import known, serving
 from tests.server.conftest import Serve
 from voxrtc.media.addresses import Addresses, Interface
 from voxrtc.media.turn import read
 
-pytestmark = [
-    pytest.mark.timeout(60),
-    pytest.mark.skipif(not INSTALLED, reason="there is no turnserver (tests/packages.sh installs it)"),
-]
+pytestmark = pytest.mark.timeout(60)
+needs_coturn = pytest.mark.skipif(not INSTALLED, reason="there is no turnserver (tests/packages.sh installs it)")
 STUN = {"urls": ["stun:stun.example.org:3478"]}
 
 
@@ -40,6 +40,7 @@ async def allocated(url: str, told: dict[str, Any], trusted: ssl.SSLContext) -> 
     return address
 
 
+@needs_coturn
 async def test_the_credentials_are_good_over_udp_tcp_and_tls_until_they_end(serve: Serve) -> None:
     async with coturn() as server:
         trusted = ssl.create_default_context(cafile=str(server.ca))
@@ -62,6 +63,7 @@ async def test_the_credentials_are_good_over_udp_tcp_and_tls_until_they_end(serv
                     await allocated(url, told | wrong, trusted)
 
 
+@needs_coturn
 async def test_a_caller_hears_of_our_relay_in_the_answer_to_its_candidates(serve: Serve) -> None:
     async with coturn() as server:
         front = await serve(turn={"urls": [server.udp], "secret": SECRET, "relay": True})
@@ -85,3 +87,33 @@ async def test_a_caller_hears_of_our_relay_in_the_answer_to_its_candidates(serve
         await guest.until("call_started")
         async with front.http.patch(url, json={"candidates": [{"candidate": ""}]}) as answer:
             assert answer.status == 204
+
+
+async def test_an_instance_in_ec2_tells_its_public_address(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as (_, url):
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
+        front = await serve(media={"public_ip": "ec2"})
+        await front.exchange.calls.warm()
+        await known(front.exchange.calls._site.public, "198.51.100.44")
+        guest = front.exchange.guest()
+        async with await front.offer(await guest.offer()) as answer:
+            body = await answer.json()
+        told = [line.split() for line in body["sdp"].splitlines() if " typ srflx " in line]
+        assert {(line[4], line[6], line[7]) for line in told} == {("198.51.100.44", "typ", "srflx")}
+        ports = {line.split()[5] for line in body["sdp"].splitlines() if " typ host" in line}
+        assert {line[5] for line in told} <= ports, "a 1:1 NAT keeps the port"
+        await guest.take(body["sdp"])
+        await guest.until("call_started")
+
+
+async def test_a_full_range_of_ports_is_a_503(serve: Serve) -> None:
+    first = free("127.0.0.1")
+    front = await serve(server={"max_calls": 1}, media={"port_range": [first, first], "ip_version": "4"})
+    front.exchange.calls._site.addresses = Addresses("4", True, lambda: [Interface("lo", True, ("127.0.0.1",))])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", first))
+        async with await front.offer(await front.exchange.guest().offer()) as answer:
+            assert answer.status == 503
+            assert int(answer.headers["Retry-After"]) > 0
+            assert "media.port_range" in (await answer.json())["error"]["message"]
+    await front.exchange.up()
