@@ -3,9 +3,12 @@
 import asyncio
 import random
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opuslib_next import APPLICATION_AUDIO
 from opuslib_next import Encoder as LibEncoder
 
@@ -13,7 +16,7 @@ from tests.media.callers import clip, likeness
 from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Block, Samples, resample
 from voxrtc.bench.virtual import in_virtual_time
 from voxrtc.media.inbound import BRIDGE_MS, DTX_PATIENCE_S, PATIENCE_S, QUEUE, Inbound
-from voxrtc.media.jitter import Packet
+from voxrtc.media.jitter import CAPACITY, Packet
 from voxrtc.media.opus import SILENCE, Encoder
 
 SPEECH = clip("jfk")[: 6 * HEARD_RATE]
@@ -65,6 +68,30 @@ async def hear(inbound: Inbound, arrivals: Iterable[tuple[float, Packet]], after
     assert [block.position for block in blocks] == [n * BLOCK for n in range(len(blocks))]
     assert all(block.samples.shape == (BLOCK,) and block.samples.dtype == np.float32 for block in blocks)
     return blocks
+
+
+async def deliver_in_order(inbound: Inbound, arrivals: Iterable[tuple[float, Packet]]) -> None:
+    """As deliver, of any number of packets."""
+    now = asyncio.get_running_loop().time
+    for at, packet in arrivals:
+        if at > now():
+            await asyncio.sleep(at - now())
+        inbound.receive(packet)
+
+
+def packed(samples: Samples, ms: float, *, vbr: bool) -> list[Packet]:
+    """``samples`` at 16 kHz in packets of ``ms``, at a variable rate for speech or a constant one for music.
+
+    The longer ones are of several frames each (RFC 6716, 3.2).
+    """
+    size = round(SPOKEN_RATE * ms / 1000)
+    encoder = LibEncoder(SPOKEN_RATE, 1, APPLICATION_AUDIO)
+    encoder.bitrate, encoder.vbr = (32_000, 1) if vbr else (96_000, 0)
+    spoken = resample(samples, HEARD_RATE, SPOKEN_RATE)
+    return [
+        Packet(n, n * size * 2, 1, encoder.encode_float(spoken[n * size : (n + 1) * size].tobytes(), size))
+        for n in range(spoken.size // size)
+    ]
 
 
 def sound(blocks: list[Block]) -> Samples:
@@ -216,6 +243,97 @@ async def test_every_packet_length_becomes_blocks_of_20_ms() -> None:
     assert likeness(sound(blocks), SPEECH[: len(blocks) * BLOCK]) > 0.95
 
 
+@pytest.mark.parametrize("ms", [2.5, 5, 10, 20, 40, 60, 80, 100, 120])
+@pytest.mark.parametrize("vbr", [False, True])
+@in_virtual_time
+async def test_packets_of_any_length_and_their_losses(ms: float, vbr: bool) -> None:
+    packets = packed(SPEECH, ms, vbr=vbr)
+    lost = set(range(7, len(packets) - 1, 10))
+    inbound = hearing()
+    blocks = await hear(inbound, [(n * ms / 1000, one) for n, one in enumerate(packets) if n not in lost])
+    assert len(blocks) == int(round(len(packets) * ms / 20, 6))
+    assert inbound.jitter.lost == len(lost)
+    assert inbound.broken == inbound.jitter.late == 0
+    assert likeness(sound(blocks), SPEECH) > (0.85 if ms > 2.5 else 0.6)  # libopus itself does no better
+
+
+def test_packets_of_every_code_are_among_them() -> None:
+    found = {one.payload[0] & 3 for ms in (20, 40, 120) for vbr in (False, True) for one in packed(SPEECH, ms, vbr=vbr)}
+    assert found == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("ppm", [-200, 200])
+@pytest.mark.parametrize("jitter_s", [0.0, 0.03])
+@in_virtual_time
+async def test_an_hour_with_a_clock_that_drifts(ppm: int, jitter_s: float) -> None:
+    """Nothing gathers, nothing is dropped, nothing is put in; the positions are those of the caller's clock."""
+    dice = random.Random(4)
+    count = 3_600 * 50
+    loop = asyncio.get_running_loop()
+    sent = ((n * STEP / (1 + ppm / 1e6) + dice.uniform(0, jitter_s), n) for n in range(count))
+    arrivals = sorted(sent) if jitter_s else sent
+    inbound, heard, waiting, lags = hearing(), 0, 0, []
+
+    async def listen() -> None:
+        nonlocal heard, waiting
+        async for block in inbound:
+            heard += 1
+            waiting = max(waiting, len(inbound._blocks))
+            lags.append(loop.time() - (block.position + BLOCK) / HEARD_RATE / (1 + ppm / 1e6))
+
+    listening = asyncio.create_task(listen())
+    await deliver_in_order(inbound, ((at, Packet(n & 0xFFFF, n * 960 & 0xFFFFFFFF, 1, SILENCE)) for at, n in arrivals))
+    inbound.close()
+    await listening
+    assert heard == count
+    assert inbound.dropped == inbound.jitter.lost == 0
+    assert inbound.jitter.late == inbound.concealed < count / 500
+    assert waiting <= 10
+    assert abs(np.mean(lags[:5_000]) - np.mean(lags[-5_000:])) < 0.002
+    assert inbound.jitter.drift_ppm == pytest.approx(ppm, abs=1 if not jitter_s else 8)
+
+
+@in_virtual_time
+async def test_sound_that_stops_in_a_burst_of_loss_goes_on_in_time() -> None:
+    packets = encoded(SPEECH[:HEARD_RATE])
+    inbound, now = hearing(), asyncio.get_running_loop().time
+    at: dict[int, float] = {}
+
+    async def listen() -> None:
+        async for block in inbound:
+            at[block.position // BLOCK] = now()
+
+    listening = asyncio.create_task(listen())
+    await deliver(inbound, in_step(packets[:40]) + in_step(packets[45:], start=0.9))
+    inbound.close()
+    await listening
+    assert len(at) == 50
+    lags = [at[n] - n * STEP for n in range(50)]
+    assert max(lags[:40]) < 0.001
+    assert all(0.02 < lag < 0.04 for lag in lags[40:43])  # bridged, one after the other
+    assert lags[45] < 0.001
+    assert inbound.jitter.lost == 5
+    assert inbound.jitter.late == 0
+
+
+@in_virtual_time
+async def test_after_a_long_silence_nothing_old_is_made_up() -> None:
+    packets = encoded(SPEECH, loss=20)
+    lost = range(60, 110)  # 1 s
+    inbound = hearing()
+    blocks = await hear(inbound, [one for n, one in enumerate(in_step(packets[:150])) if n not in lost])
+    assert len(blocks) == 150
+    quiet = sound(blocks[63:109])  # behind the bridge, and before what the FEC holds
+    assert np.abs(quiet[BLOCK:]).max() == 0
+
+
+@in_virtual_time
+async def test_a_stream_without_sound_does_not_stop_the_clock() -> None:
+    empty = [Packet(n, n * 960, 1, b"") for n in range(100)]
+    blocks = await hear(hearing(), in_step(empty), after=0.5)
+    assert len(blocks) == pytest.approx(2.5 / STEP, abs=PATIENCE_S / STEP + 1)
+
+
 @in_virtual_time
 async def test_another_source_goes_on_where_the_first_ended() -> None:
     first, second = encoded(SPEECH[: 2 * HEARD_RATE]), encoded(SPEECH[2 * HEARD_RATE :], first=9, ssrc=8)
@@ -273,3 +391,81 @@ async def test_a_fault_ends_the_iteration_and_is_told(in_timer: bool) -> None:
         inbound.receive(Packet(1, 1, 1, SILENCE))
     assert [block async for block in inbound] == []
     assert errors == ["The caller's audio stopped: out of order"]
+
+
+Fate = tuple[float, int]
+"""Of one packet: how long it is under way, and how many of it come."""
+
+
+@st.composite
+def journeys(draw: st.DrawFn) -> tuple[list[tuple[float, Packet]], list[int]]:
+    """What the network and the sender may do to a stream of packets, and how long each run of the sender was.
+
+    The sender may begin anew with another SSRC, sequence and timestamp, all of which may wrap.
+    """
+    arrivals, lengths, at = [], [], 0.0
+    for ssrc in range(draw(st.integers(1, 3))):
+        sequence, timestamp = draw(st.integers(0, 0xFFFF)), draw(st.integers(0, 0xFFFFFFFF))
+        fates = draw(st.lists(st.tuples(st.floats(0, 0.25), st.sampled_from([0, 1, 1, 1, 1, 1, 2])), max_size=40))
+        lengths.append(len(fates))
+        for n, (delay, copies) in enumerate(fates):
+            number, ticks = (sequence + n) & 0xFFFF, (timestamp + 960 * n) & 0xFFFFFFFF
+            one = Packet(number, ticks, ssrc, SPOKEN[(len(arrivals) + n) % len(SPOKEN)])
+            arrivals += [(at + n * STEP + delay * (copy + 1), one) for copy in range(copies)]
+        at += len(fates) * STEP + draw(st.sampled_from([0.0, 0.02, 0.5, 2.5]))
+    return sorted(arrivals, key=lambda arrival: arrival[0]), lengths
+
+
+SPOKEN = [packet.payload for packet in encoded(SPEECH[2 * HEARD_RATE : 3 * HEARD_RATE], loss=20)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(journeys())
+@in_virtual_time
+async def test_whatever_network_and_sender_do(journey: tuple[list[tuple[float, Packet]], list[int]]) -> None:
+    """No exception, no gap in the positions (hear() looks), nothing twice, all counted, and bounded."""
+    arrivals, lengths = journey
+    inbound = hearing()
+    played: list[Packet] = []
+    decode = inbound._decode
+
+    def watched(packet: Packet) -> None:
+        played.append(packet)
+        assert len(inbound.jitter._held) <= CAPACITY
+        decode(packet)
+
+    inbound._decode = watched  # type: ignore[method-assign]
+    blocks = await hear(inbound, arrivals, after=0.5)
+    keys = [(packet.ssrc, packet.sequence) for packet in played]
+    assert len(keys) == len(set(keys)) or len(lengths) > 1  # a source may come back and go on from further back
+    jitter = inbound.jitter
+    assert jitter.received + jitter.duplicates == len(arrivals)
+    assert len(played) <= jitter.received
+    assert inbound.broken == inbound.dropped == 0
+    for before, after in pairwise(played):
+        if before.ssrc == after.ssrc and len(lengths) == 1:
+            assert 0 < (after.sequence - before.sequence) & 0xFFFF < 0x8000
+    spent = arrivals[-1][0] if arrivals else 0.0
+    assert len(blocks) <= (spent + 0.5 + sum(lengths) * STEP) / STEP + 10
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 0xFFFF),
+    st.integers(0, 0xFFFFFFFF),
+    st.lists(st.tuples(st.floats(0, 0.1), st.sampled_from([0, 1, 1, 1, 1, 2])), min_size=2, max_size=80),
+)
+@in_virtual_time
+async def test_the_samples_are_as_many_as_the_rtp_clock_says(first: int, ticks: int, fates: list[Fate]) -> None:
+    """From the first packet heard to the last, whatever became of those between them; what was put in while all
+    stood still is known, and no more than the silence of that time."""
+    fates = [(0.0, 1), *fates, (0.1, 1)]
+    stream = [
+        Packet((first + n) & 0xFFFF, (ticks + 960 * n) & 0xFFFFFFFF, 5, SPOKEN[n % len(SPOKEN)])
+        for n in range(len(fates))
+    ]
+    arrivals = [(n * STEP + delay, stream[n]) for n, (delay, copies) in enumerate(fates) for _ in range(copies)]
+    inbound = hearing()
+    blocks = await hear(inbound, arrivals, after=0.25)
+    held = inbound._ahead + inbound._filled
+    assert len(blocks) * BLOCK + inbound._pending == len(fates) * BLOCK + held

@@ -87,7 +87,6 @@ class Inbound:
         self._cursor = 0  # RTP timestamp that follows the last packet
         self._filled = 0  # samples of silence put in since then
         self._bridged = 0  # of these, those that were made up in place of packets that are overdue
-        self._skip = 0  # samples that come too late, because that was done
         self._ahead = 0  # samples of silence put in for which the sender's clock left no room
         self._covered = 0.0  # loop time up to which there are samples
         self._patience = PATIENCE_S
@@ -235,12 +234,11 @@ class Inbound:
             return
         self._cursor = packet.timestamp
         filled, bridged = self._filled, self._bridged
-        self._filled = self._bridged = 0
         restored = self._restorable(gap - filled, packet.payload) if lost else 0
         left = gap - filled - restored
+        self._filled = self._bridged = max(0, min(bridged, -left))
         if left < 0:
-            self._skip = min(bridged, -left)
-            self._pause(left + self._skip)
+            self._pause(left + self._bridged)
         elif lost and filled == bridged:
             self._make_up(left, lost * self._frame - filled - restored)
         else:
@@ -252,7 +250,7 @@ class Inbound:
     def _begin(self, packet: Packet) -> None:
         """What was before says nothing of where ``packet`` is."""
         self._cursor = packet.timestamp
-        self._filled = self._bridged = self._skip = self._ahead = 0
+        self._filled = self._bridged = self._ahead = 0
 
     def _pause(self, samples: int) -> None:
         """Silence, less what was put in too much before; fewer than none are so many too much."""
@@ -287,10 +285,11 @@ class Inbound:
 
     def _passed_by(self, samples: int) -> int:
         """How many of the ``samples`` of a packet come too late, because they were made up for."""
-        if not self._skip:
+        if not self._bridged:
             return 0
-        passed = min(self._skip, samples)
-        self._skip -= passed
+        passed = min(self._bridged, samples)
+        self._bridged -= passed
+        self._filled -= passed
         self.jitter.late += 1
         return passed
 

@@ -110,7 +110,8 @@ class JitterBuffer:
         self._strays: tuple[int, int, int] = (0, 0, 0)
         self._seen = [_NEVER] * REMEMBERED
         self._given_up: OrderedDict[int, float] = OrderedDict()
-        self._step = RTP_RATE // 50  # ticks from one packet to the next
+        self._step = RTP_RATE // 50  # ticks from one packet to the next, once that is known
+        self._in_step = False
         self._timestamp = 0  # of the packet that is highest
 
     @property
@@ -142,11 +143,14 @@ class JitterBuffer:
 
     @property
     def missed_at(self) -> float:
-        """When the next packet is missed, though none has come that shows it lost.
+        """When the next packet is missed, though none has come that shows it lost; never while it is not known when
+        the next one comes.
 
         Its follower, which may hold a copy of it, is then overdue as well; and none has come for some time, as what
         was held up on the way comes all at once.
         """
+        if not self._in_step:
+            return math.inf
         follower = self._arrivals.due((self._timestamp + 2 * self._step) & 0xFFFFFFFF)
         quiet = self._came_at + self._step / RTP_RATE
         return max(follower + max(self._spread, LEAST_SPREAD_S), quiet + LEAST_SPREAD_S)
@@ -304,7 +308,7 @@ class JitterBuffer:
         if position == self._highest + 1:
             step = (packet.timestamp - self._timestamp) & 0xFFFFFFFF
             if 0 < step <= _MAX_STEP:
-                self._step = step
+                self._step, self._in_step = step, True
         self._timestamp = packet.timestamp
 
     def _note_reordering(self, position: int, now: float) -> None:
