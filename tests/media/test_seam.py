@@ -12,7 +12,7 @@ from aioice import turn
 from aioice.ice import CandidatePair, Connection, StunProtocol, relayed_candidate
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
-from aiortc.rtp import AnyRtcpPacket, HeaderExtensionsMap, RtcpRrPacket, RtpPacket
+from aiortc.rtp import AnyRtcpPacket, HeaderExtensionsMap, RtcpRrPacket, RtcpSrPacket, RtpPacket
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -199,9 +199,19 @@ async def test_the_caller_hears_what_is_sent_and_reports_of_it(call: Call) -> No
     caller, peer = await call()
     told: asyncio.Queue[Report] = asyncio.Queue()
     seam.reports(peer._pc.getSenders()[0], told.put_nowait)
-    await caller.heard_some.wait()
+    receiver, reported = caller.pc.getReceivers()[0], asyncio.Event()
+    handle = receiver._handle_rtcp_packet
+
+    async def notice(packet: AnyRtcpPacket) -> None:
+        await handle(packet)
+        if isinstance(packet, RtcpSrPacket):
+            reported.set()
+
+    receiver._handle_rtcp_packet = notice
     async with asyncio.timeout(20):
+        await caller.heard_some.wait()
         report = await told.get()
+        await reported.wait()
     assert report.fraction_lost == 0.0
     # The caller's own report of us names the source that its offer was answered with, and counts what came.
     stats = await caller.pc.getReceivers()[0].getStats()
