@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import Browser, Page
 
 from tests.calling import Exchange
-from tests.chromium import AUTOPLAY
+from tests.chromium import AUTOPLAY, MICROPHONE
 from tests.test_moving import Recorded
 from tests.web.conftest import _launch, opened
 from tests.web.fake_server import FakeServer
@@ -91,7 +93,7 @@ async def road() -> AsyncIterator[Road]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    async for browser in _launch("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", AUTOPLAY):
+    async for browser in _launch(*MICROPHONE, AUTOPLAY):
         yield browser
 
 
@@ -110,8 +112,8 @@ async def story(page: Page) -> None:
 
 
 async def again_s(page: Page, since: float) -> tuple[float, float]:
-    """Wait until it sounds on another line. Returns when the longest silence after ``since`` (the page's clock) was over,
-    and how long that was, in seconds."""
+    """Wait until it sounds on another line. Returns when the longest silence after ``since`` (ms of the page's clock)
+    was over, and how long that was, in seconds."""
     async with asyncio.timeout(LIMIT_S + 5):
         await page.evaluate(
             "() => new Promise((done) => { const look = () => peers.length > 1 && "
@@ -174,11 +176,34 @@ async def test_a_network_that_changes_while_the_old_one_works(browser: Browser, 
         await story(seen.page)
         since = await seen.page.evaluate("performance.now()")
         await seen.page.evaluate("change('cellular')")
-        took, silent = await again_s(seen.page, since)
+        _, silent = await again_s(seen.page, since)
         print(f"both networks up: the longest silence was {silent:.2f} s")
         assert silent < 1.5
         assert "reconnecting" not in await phases(seen.page, since)
         assert len(road.lines) == 2
+
+
+async def test_a_browser_that_is_killed_is_missed(road: Road) -> None:
+    mine = psutil.Process()
+    before = set(mine.children(recursive=True))
+    async for browser in _launch(*MICROPHONE, AUTOPLAY):
+        killed = [one for one in mine.children(recursive=True) if one not in before and "chrom" in one.name()]
+        page = await (await browser.new_context()).new_page()
+        await page.add_init_script("window.heard = Array(99);")
+        await page.goto(f"http://127.0.0.1:{road.port}/")
+        await story(page)
+        since = time.monotonic()
+        for one in killed:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        async with asyncio.timeout(15):
+            # A look from outside: the metrics tell nobody.
+            while not road.exchange.counted("voxrtc_connections_lost_total", reason="lost"):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        took = time.monotonic() - since
+        print(f"a killed browser was missed after {took:.2f} s")
+        assert took < 8.0
+        assert road.exchange.calls.active == 0
 
 
 async def test_a_page_that_is_shown_again_on_a_dead_line(browser: Browser, road: Road) -> None:

@@ -119,6 +119,13 @@ class _Entrance:
         self._statistics: dict[int, StreamStatistics] = receiver._RTCRtpReceiver__remote_streams
 
     def take(self, datagram: bytes, component: int) -> None:
+        """One datagram. What fails here would be a line in the event loop's log, and a call that is up and deaf."""
+        try:
+            self._take(datagram, component)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the call must not go on without hearing
+            self._refuse(f"The caller's packets could not be taken in ({type(error).__name__}).")
+
+    def _take(self, datagram: bytes, component: int) -> None:
         """RTP to ``deliver``; all else (DTLS, RTCP) and what aiortc must judge goes its usual way (RFC 7983, 7)."""
         srtp = self._dtls._rx_srtp
         if not 127 < datagram[0] < 192 or is_rtcp(datagram) or srtp is None:
