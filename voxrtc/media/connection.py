@@ -250,12 +250,16 @@ class Connection(IceConnection):
     async def close(self) -> None:
         """Close every socket; nothing of the connection is left when this returns."""
         self._closing = True
+        self._nominated.clear()
+        self._break_off()
         for task in (self._relaying, self._dropping):
-            if task is not None and task is not asyncio.current_task():
+            if task is not None and not task.done():
                 task.cancel()
                 await asyncio.wait({task})
         relays = [protocol for protocol in self._protocols if protocol.local_candidate.type == "relay"]
         self._protocols = [protocol for protocol in self._protocols if protocol not in relays]
+        for protocol in self._protocols:
+            protocol.transport.close()  # all at once; aioice would wait for one after the other
         await super().close()
         for protocol in relays:
             await turn.release(protocol)
