@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import hmac
 import ipaddress
+import secrets
 import shutil
 import socket
 import tempfile
@@ -64,7 +65,7 @@ class Coturn:
 
     def credentials(self, ttl_s: float = 600) -> tuple[str, str]:
         """User name and password as the TURN REST API makes them; already expired where ``ttl_s`` is negative."""
-        name = f"{int(time.time() + ttl_s)}:test"
+        name = f"{int(time.time() + ttl_s)}:{secrets.token_hex(4)}"  # coturn's quota goes by what follows the colon
         return name, base64.b64encode(hmac.digest(self.secret.encode(), name.encode(), hashlib.sha1)).decode()
 
 
