@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opuslib_next import APPLICATION_AUDIO
@@ -469,3 +470,24 @@ async def test_the_samples_are_as_many_as_the_rtp_clock_says(first: int, ticks: 
     blocks = await hear(inbound, arrivals, after=0.25)
     held = inbound._ahead + inbound._filled
     assert len(blocks) * BLOCK + inbound._pending == len(fates) * BLOCK + held
+
+
+def test_a_deadline_that_is_over_when_it_is_set_on_uvloop():
+    """uvloop has no timer for that, and what it gives instead does not say when it is due."""
+
+    async def stalled() -> int:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: pytest.fail(context["message"]))
+        inbound = hearing()
+        packets = encoded(SPEECH)[:8]
+        inbound.receive(packets[0])
+        inbound._covered = loop.time() - 1.0
+        inbound._arm()
+        for packet in packets[1:]:
+            inbound.receive(packet)
+        await asyncio.sleep(0.05)
+        inbound.close()
+        return len([block async for block in inbound])
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(stalled()) >= 8

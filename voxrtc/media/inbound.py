@@ -98,7 +98,8 @@ class Inbound:
         self._blocks: deque[Block] = deque(maxlen=QUEUE)
         self._ready = asyncio.Event()
         self._closed = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._set_for = 0.0  # when the timer is due; uvloop's handle for what is due already does not know it
         self._stalled = False
 
     # -- the two ends ------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ class Inbound:
         with self._fault():
             self.jitter.put(packet, now)
             self._play(self.jitter.take(now), now)
-        if self._timer is not None and self._due() < self._timer.when():
+        if self._timer is not None and self._due() < self._set_for:
             self._arm()
 
     def close(self) -> None:
@@ -155,7 +156,8 @@ class Inbound:
             self._timer.cancel()
         if self._closed:
             return
-        self._timer = self._loop.call_at(self._due(), self._tick)
+        self._set_for = self._due()
+        self._timer = self._loop.call_at(self._set_for, self._tick)
 
     def _due(self) -> float:
         """When something is to be done if no packet comes."""
@@ -173,12 +175,12 @@ class Inbound:
         return self.jitter.missed_at + self._filled / HEARD_RATE
 
     def _tick(self) -> None:
-        assert self._timer is not None
-        now = max(self._loop.time(), self._timer.when())  # a timer may come a clock tick early
-        if now - self._timer.when() > STALL_S and not self._stalled:
+        now = max(self._loop.time(), self._set_for)  # a timer may come a clock tick early
+        if now - self._set_for > STALL_S and not self._stalled:
             # It was the loop that slept, not the caller: the packets wait in the socket, let them in first.
             self._stalled = True
-            self._timer = self._loop.call_at(now + AFTER_STALL_S, self._tick)
+            self._set_for = now + AFTER_STALL_S
+            self._timer = self._loop.call_at(self._set_for, self._tick)
             return
         self._stalled = False
         with self._fault():
