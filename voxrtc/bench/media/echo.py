@@ -136,7 +136,8 @@ class Ours(Echoes):
         await call.peer.close()
 
     async def _until_over(self, session: str, peer: Peer) -> None:
-        self._over(session, await peer.closed())
+        reason = await peer.closed()
+        self._over(session, f"{reason}: {peer.detail}" if peer.detail else reason)
 
 
 class Stock(Echoes):

@@ -89,7 +89,7 @@ async def measure(kind: Kind, plan: Plan, cores: Cores, progress: Progress) -> d
         try:
             if not callers:
                 raise VoxrtcError(f"none of {plan.calls} calls came about: {_first(failures)}")
-            figures = await _listen(server, plan, callers, idle, lambda done: progress("measuring", done))
+            figures = await _listen(server, plan, callers, idle, failures, lambda done: progress("measuring", done))
         finally:
             await asyncio.gather(*(caller.close() for caller in callers))
     figures |= _setting_up(callers)
@@ -143,8 +143,14 @@ async def _all(work: Any) -> None:
 
 
 async def _listen(
-    server: MediaServer, plan: Plan, callers: Sequence[Caller], idle: dict[str, Any], done: Callable[[float], None]
+    server: MediaServer,
+    plan: Plan,
+    callers: Sequence[Caller],
+    idle: dict[str, Any],
+    failures: list[str],
+    done: Callable[[float], None],
 ) -> dict[str, Any]:
+    """The figures of connected ``callers``; why some did not last comes to ``failures``."""
     await asyncio.sleep(SETTLE_S)
     await server.refresh()
     recorded = _chosen(callers, plan.seconds + SETTLE_S + TAIL_S)
@@ -164,9 +170,11 @@ async def _listen(
     lag = await server.state(lag=True)
     end, used = monotonic(), process_time() - used
     await asyncio.sleep(TAIL_S)
-    lost = [caller for caller in callers if not caller.alive]
     for caller in recorded:
         caller.keeps = False
+    ends = await server.ends()
+    lost = [caller for caller in callers if not caller.alive]
+    failures += [f"lost while it was measured ({ends.get(c.session, (0, 'the server has it still'))[1]})" for c in lost]
     heard = await asyncio.to_thread(lambda: [hear(one.recording, signal(), begin, end) for one in recorded])
     late = np.concatenate([np.array(caller.late_s) for caller in callers]) * 1e3
     calls, seconds = len(callers), after["at"] - before["at"]
