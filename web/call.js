@@ -25,6 +25,7 @@ export class Call extends EventTarget {
   #started = false;
   #mending = false;
   #changed = false; // the network, while a peer was being opened in the old one
+  #moving = false; // a working line too is to be left: its network is going
   #phase = null;
   #wake = null; // ends the wait between two tries
   #listening = new AbortController();
@@ -137,7 +138,7 @@ export class Call extends EventTarget {
     if (this.#mending) return;
     this.#mending = true;
     const problem = await this.#tryAll();
-    this.#mending = false;
+    this.#mending = this.#moving = false;
     if (this.#over) return;
     if (!problem) {
       if (!this.#peer.alive) this.#mend("reconnecting"); // lost again meanwhile
@@ -152,8 +153,8 @@ export class Call extends EventTarget {
     let last = new Problem("lost");
     for (let tried = 0; tried < RETRY_MS.length; tried++) {
       if (tried && !this.#working) this.#emit("failed", { tried, of: RETRY_MS.length, problem: last });
-      await this.#pause(RETRY_MS[tried]);
-      if (this.#over || (tried && this.#working)) return null; // the old line has come back
+      await this.#pause(this.#changed ? 0 : RETRY_MS[tried]);
+      if (this.#over || (tried && this.#working && !this.#moving)) return null; // the old line has come back
       this.#changed = false;
       try {
         await this.#connect();
@@ -164,7 +165,7 @@ export class Call extends EventTarget {
         else last = asProblem(error);
       }
       if (!this.#working) this.#turn("reconnecting");
-      if (last.final && !this.#working) break;
+      if (last.final) break;
     }
     return this.#over || this.#working ? null : last;
   }
@@ -213,7 +214,9 @@ export class Call extends EventTarget {
   }
 
   #networkChanged() {
-    if (!this.#mending) return this.#started && this.#mend();
+    if (!this.#started) return;
+    this.#moving = true;
+    if (!this.#mending) return this.#mend();
     this.#changed = true;
     this.#next?.close();
     this.#wake?.();

@@ -68,7 +68,7 @@ export class Peer extends EventTarget {
   }
 
   async replaceTrack(track) {
-    await this.#sender?.replaceTrack(track);
+    if (this.#pc.signalingState !== "closed") await this.#sender?.replaceTrack(track);
   }
 
   get connected() {

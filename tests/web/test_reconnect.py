@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.web.fake_server import refusal
-from tests.web.script import state, transcript, whole
+from tests.web.script import clause, ended, started, state, transcript, whole
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -215,3 +215,49 @@ async def test_a_reloaded_page_can_go_on(seen) -> None:
     await seen.state("ready")
     await seen.page.reload()
     await seen.state("ready")
+
+
+async def test_what_is_told_again_is_shown_once(seen) -> None:
+    """The server repeats the last turn for a caller who is back, and says what of the reply is heard again."""
+    await seen.call()
+    seen.server.say(transcript(1, "Tell me."), started(1), clause(1, 0, "One moment."), clause(1, 1, "Here it is."))
+    seen.server.say(ended(1, "finished", "One moment. Here it is."))
+    await seen.sees("#transcript .reply", "Here it is.")
+    await seen.server.cut()
+    await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
+    seen.server.say(transcript(1, "Tell me."), started(1), clause(1, 0, "One moment."), clause(1, 1, "Here it is."))
+    seen.server.say({"type": "reply_resumed", "reply": 1, "heard": 11})
+    await seen.sees("#transcript .reply .ahead", "Here it is.")
+    assert await seen.text("#transcript .reply .said") == "One moment. Here it is."
+    assert await seen.page.locator("#transcript li").count() == 2
+    seen.server.say(ended(1, "finished", "One moment. Here it is."))
+    await seen.holds("document.querySelector('#transcript .reply .ahead') === null")
+
+
+async def test_a_working_line_is_kept_until_the_new_one_is_up(look) -> None:
+    async with look(expected=REFUSED) as seen:
+        await seen.state("ready")
+        await seen.call()
+        await seen.page.evaluate(
+            "window.states = []; new MutationObserver(() => states.push(document.documentElement.dataset.state))"
+            ".observe(document.documentElement, { attributes: true, attributeFilter: ['data-state'] })"
+        )
+        seen.server.refusals = [refusal(503, "calls_full", "Full.", 1)]
+        await seen.page.evaluate("window.dispatchEvent(new Event('online'))")
+        await seen.server.until(lambda: len(seen.server.offers) == 2)
+        assert await seen.page.evaluate("peers[0].connectionState") == "connected"
+        await seen.page.evaluate("window.dispatchEvent(new Event('online'))")
+        await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
+        await seen.holds("peers[0].connectionState === 'closed'")
+        assert await seen.page.evaluate("states.includes('reconnecting')") is False
+        assert "silent_ms" not in seen.server.offers[-1]
+
+
+async def test_a_microphone_that_ends_during_the_change(seen) -> None:
+    """What stands in for it goes to the new line too."""
+    await seen.call()
+    await seen.server.cut()
+    await seen.page.evaluate("tracks[0].dispatchEvent(new Event('ended'))")
+    await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
+    await seen.holds("peers.at(-1).getSenders()[0].track !== tracks[0]")
+    assert await seen.text("#problem h2") == "The microphone was disconnected"
