@@ -156,7 +156,7 @@ class Inbound:
             self._timer.cancel()
         if self._closed:
             return
-        self._set_for = self._due()
+        self._set_for = max(self._due(), self._loop.time())
         self._timer = self._loop.call_at(self._set_for, self._tick)
 
     def _due(self) -> float:
