@@ -12,7 +12,8 @@ import uvloop
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from voxrtc.bench import impair
-from voxrtc.bench.impair import Detour, Impairment, Proxy, anonymous, reroute
+from voxrtc.bench.detour import Detour, anonymous, reroute
+from voxrtc.bench.impair import Impairment, Proxy
 
 WAIT_S = 10.0
 

@@ -6,7 +6,8 @@ import pytest
 
 from tests.media.callers import Caller, clip
 from voxrtc.audio import HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Mark, Samples, resample
-from voxrtc.bench.impair import Detour, Impairment, anonymous
+from voxrtc.bench.detour import Detour, anonymous
+from voxrtc.bench.impair import Impairment
 from voxrtc.config import Media, Settings
 from voxrtc.media import opus
 from voxrtc.media.peer import Peer

@@ -19,7 +19,8 @@ from tests.chromium import AUTOPLAY, MICROPHONE
 from tests.test_moving import Recorded
 from tests.web.conftest import _launch, opened
 from tests.web.fake_server import FakeServer
-from voxrtc.bench.impair import Detour, Impairment, anonymous
+from voxrtc.bench.detour import Detour, anonymous
+from voxrtc.bench.impair import Impairment
 from voxrtc.calls import Answered
 from voxrtc.server.app import make_app, make_runner
 from voxrtc.server.status import Status

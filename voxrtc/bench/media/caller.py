@@ -32,7 +32,7 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, is_rtcp
 
 from voxrtc.bench.caller import LABEL, CallFailed
-from voxrtc.bench.impair import Detour, anonymous
+from voxrtc.bench.detour import Detour, anonymous
 from voxrtc.bench.media.hearing import Recording
 from voxrtc.bench.media.tones import LOOP, SENT_STRETCH, signal
 

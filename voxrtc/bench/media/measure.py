@@ -16,7 +16,8 @@ import numpy as np
 from aiortc import RTCIceServer
 
 from voxrtc.bench.caller import CallFailed
-from voxrtc.bench.impair import CLEAR, Detour, Impairment
+from voxrtc.bench.detour import Detour
+from voxrtc.bench.impair import CLEAR, Impairment
 from voxrtc.bench.media.caller import Caller
 from voxrtc.bench.media.hearing import Heard, hear
 from voxrtc.bench.media.process import Kind, MediaServer
