@@ -50,10 +50,10 @@ CONCEAL_MS = 100
 BRIDGE_MS = 60
 """Longest stretch that is made up for while nothing comes. What comes late of a longer one is worth waiting for."""
 
-STALL_S = 0.005
+STALL_S = 0.002
 """A timer that comes later than this says that the event loop was held up."""
 
-AFTER_STALL_S = 0.005
+AFTER_STALL_S = 0.003
 RESOLUTION_S = 0.001
 
 BRIDGE = BRIDGE_MS * HEARD_RATE // 1000

@@ -50,7 +50,7 @@ GRACE_S = 0.02
 
 REORDERING_DECAY_S = 10.0
 
-LEAST_SPREAD_S = 0.005
+LEAST_SPREAD_S = 0.003
 """A packet is not overdue before this: event loops are not more punctual."""
 
 _MASK = REMEMBERED - 1
