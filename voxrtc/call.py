@@ -117,8 +117,8 @@ class Call:
         self._put_down(earlier for earlier in tuple(self._coming) if not earlier.up)
         if len(self._coming) + len(self._closing) >= WAITING_PEERS:
             raise CallsFull("this call is being reconnected too often; try again in a moment", 1)
-        peer.on_message = self._on_message
-        peer.on_bad_message = self._on_bad_message
+        peer.channel.on_message = self._on_message
+        peer.channel.on_bad_message = self._on_bad_message
         peer.on_change = self._changed.set
         self._coming.append(peer)
         self._changed.set()
@@ -137,9 +137,9 @@ class Call:
         """Tell the metrics, and the caller if there is one."""
         self._metrics.observe(event)
         if self.peer is not None:
-            self.peer.send(event.to_json())
+            self.peer.channel.send(event.to_json())
             for told in self._recap.add(event):
-                self.peer.send(told.to_json())
+                self.peer.channel.send(told.to_json())
         else:
             self._recap.add(event)
         if isinstance(event, CallEnded):

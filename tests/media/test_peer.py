@@ -18,7 +18,8 @@ from voxrtc.config import Media, Settings
 from voxrtc.errors import SdpError, VoxrtcError
 from voxrtc.events import MediaStats
 from voxrtc.media import peer as peer_module
-from voxrtc.media.peer import MAX_MESSAGE, UNSENT, Peer
+from voxrtc.media.channel import MAX_MESSAGE, UNSENT
+from voxrtc.media.peer import Peer
 from voxrtc.media.sdp import MAX_CANDIDATES
 
 SPEECH = clip("jfk")[: 3 * HEARD_RATE]
@@ -70,35 +71,35 @@ async def test_messages_go_both_ways_and_wait_for_the_channel() -> None:
     caller = Caller()
     peer = await Peer.answer(await caller.offer(), Settings())
     came: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    peer.on_message = came.put_nowait
+    peer.channel.on_message = came.put_nowait
     for n in range(UNSENT + 3):
-        peer.send({"n": n})
+        peer.channel.send({"n": n})
     await caller.take(peer.sdp)
     async with asyncio.timeout(10):
         await caller.opened.wait()
         numbers = [json.loads(await caller.messages.get())["n"] for _ in range(UNSENT)]
         caller.channel.send(json.dumps({"type": "text", "text": "grüß dich"}))
         assert await came.get() == {"type": "text", "text": "grüß dich"}
-        peer.send({"type": "späte"})
+        peer.channel.send({"type": "späte"})
         assert json.loads(await caller.messages.get()) == {"type": "späte"}
     assert numbers == list(range(3, UNSENT + 3))
-    assert peer.unsent == 3
+    assert peer.channel.unsent == 3
     await caller.close()
     assert await peer.closed() == "hangup"
-    peer.send({"after": "the end"})
+    peer.channel.send({"after": "the end"})
 
 
 async def test_bad_messages_are_counted_and_explained(call: Call) -> None:
     caller, peer = await call()
     good: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     bad: list[str] = []
-    peer.on_message, peer.on_bad_message = good.put_nowait, bad.append
+    peer.channel.on_message, peer.channel.on_bad_message = good.put_nowait, bad.append
     await caller.opened.wait()
     for message in ["{", "[1]", "7", b"\x00\xff", '{"x":"' + "y" * MAX_MESSAGE + '"}', "[" * 10_000, '{"fine":1}']:
         caller.channel.send(message)
     async with asyncio.timeout(10):
         assert await good.get() == {"fine": 1}
-    assert peer.bad_messages == len(bad) == 6
+    assert peer.channel.bad_messages == len(bad) == 6
     assert [sentence.split()[0] for sentence in bad] == ["The"] * 6
     assert str(MAX_MESSAGE) in bad[4]
 
@@ -109,7 +110,7 @@ async def test_a_handler_that_breaks_ends_the_peer_with_a_reason(call: Call) -> 
     def broken(_: dict[str, Any]) -> None:
         raise RuntimeError("out of order")
 
-    peer.on_message = broken
+    peer.channel.on_message = broken
     await caller.opened.wait()
     caller.channel.send("{}")
     async with asyncio.timeout(10):

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
-import msgspec
-from aiortc import RTCDataChannel, RTCSessionDescription
+from aiortc import RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 
 from voxrtc.audio import AudioIn, AudioOut
 from voxrtc.config import Settings
-from voxrtc.errors import SdpError, VoxrtcError, frames
+from voxrtc.errors import SdpError, VoxrtcError
 from voxrtc.media import dtls, ice, sdp, seam
+from voxrtc.media.channel import Channel
 from voxrtc.media.connection import Connection
 from voxrtc.media.inbound import Inbound
 from voxrtc.media.outbound import PACKET_S, Outbound
@@ -29,18 +27,6 @@ from voxrtc.media.site import Site
 logger = logging.getLogger(__name__)
 
 Reason = Literal["hangup", "lost", "error", "closed"]
-
-LABEL = "voxrtc"
-"""Of the data channel, which the caller makes."""
-
-MAX_MESSAGE = 16_384
-"""Bytes of one message from the caller."""
-
-UNSENT = 256
-"""Messages kept until the data channel opens; after that the oldest are dropped and counted."""
-
-MAX_BUFFERED = 1_048_576
-"""Bytes that may wait on the data channel for a caller that does not read; what comes on top is dropped and counted."""
 
 PROBE_S = 2.0
 """Seconds at most, before a silent caller counts as lost, in which it is asked whether it is there."""
@@ -65,23 +51,16 @@ _REFUSALS = (
 
 
 class Peer:
-    """A caller's connection. Made by ``answer()``; over once ``closed()`` returns; ``close()`` ends it from this side.
-
-    ``on_message`` gets every JSON object that comes on the data channel; ``on_bad_message`` a sentence about anything
-    else that does. Set them before the loop runs on.
-    """
+    """A caller's connection. Made by ``answer()``; over once ``closed()`` returns; ``close()`` ends it from here."""
 
     def __init__(self, offer: sdp.Offer, settings: Settings, site: Site) -> None:
         """Use ``answer()``."""
         self.sdp = ""
         """The answer, once ``answer()`` has returned."""
-        self.on_message: Callable[[dict[str, Any]], None] = _ignore
-        self.on_bad_message: Callable[[str], None] = _ignore
+        self.channel = Channel(self._fail, self._over)
+        """Set its handlers before the loop runs on."""
         self.on_change: Callable[[], None] = _nothing
         """Told when the peer is connected, and when it is gone."""
-        self.bad_messages = 0
-        self.unsent = 0
-        """Messages dropped because the caller did not take them."""
         self.detail = ""
         """A sentence about why the peer is gone, where there is more to say than the reason."""
         self._offer = offer
@@ -91,8 +70,6 @@ class Peer:
         self._connected = asyncio.Event()
         self._gone = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._channel: RTCDataChannel | None = None
-        self._kept: deque[str] = deque(maxlen=UNSENT)
         self._candidates = 0
         self._presence = Presence()
         self._settled = False
@@ -106,7 +83,7 @@ class Peer:
         seam.feed(line.sender, self._mouth.next, self._fail)
         seam.reports(line.sender, self._reported)
         self._pc.on("connectionstatechange", self._state_changed)
-        self._pc.on("datachannel", self._take_channel)
+        self._pc.on("datachannel", self.channel.take)
 
     @classmethod
     async def answer(cls, offer: str, settings: Settings, site: Site | None = None) -> Peer:
@@ -134,17 +111,6 @@ class Peer:
     def mouth(self) -> AudioOut:
         """Where the assistant's audio goes."""
         return self._mouth
-
-    def send(self, message: dict[str, Any]) -> None:
-        """One JSON object to the caller, in order; kept until the data channel opens. Dropped once the peer is gone."""
-        if self._reason is not None:
-            return
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-        if self._channel is None:
-            self.unsent += len(self._kept) == UNSENT
-            self._kept.append(text)
-        else:
-            self._send(text)
 
     async def add_candidate(self, candidate: str, sdp_mid: str | None, sdp_mline_index: int | None) -> None:
         """A candidate that the caller found after its offer; an empty string says that there are no more.
@@ -235,13 +201,9 @@ class Peer:
         }
 
     async def finish(self) -> None:
-        """Close the data channel; return once the caller has all that was sent on it, after LINGER_S at the most.
-
-        W3C WebRTC, 6.2.4: what waits in a channel is sent before the channel is closed, and the caller confirms that.
-        """
-        if self._channel is None or self._channel.readyState != "open" or self._reason is not None:
+        """Close the data channel; return once the caller has all that was sent on it, after LINGER_S at the most."""
+        if not self.channel.close():
             return
-        self._channel.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
                 await self._gone.wait()  # the end of the channel is the end of the peer
@@ -302,42 +264,6 @@ class Peer:
         elif state == "closed":
             self._over()
 
-    # -- the data channel --------------------------------------------------------------------------------
-
-    def _take_channel(self, channel: RTCDataChannel) -> None:
-        if channel.label != LABEL or self._channel is not None or self._reason is not None:
-            return
-        self._channel = channel
-        channel.on("message", self._received)
-        channel.on("close", self._over)
-        while self._kept:
-            self._send(self._kept.popleft())
-
-    def _send(self, text: str) -> None:
-        assert self._channel is not None
-        if self._channel.readyState != "open" or self._channel.bufferedAmount > MAX_BUFFERED:
-            self.unsent += 1
-            return
-        self._channel.send(text)
-
-    def _received(self, data: str | bytes) -> None:
-        if self._reason is not None:
-            return
-        try:
-            message = _object(data)
-        except ValueError as error:
-            self.bad_messages += 1
-            self._tell(self.on_bad_message, str(error))
-        else:
-            self._tell(self.on_message, message)
-
-    def _tell(self, handler: Callable[[Any], None], what: object) -> None:
-        try:
-            handler(what)
-        except Exception as error:  # noqa: BLE001 - raised on, it would end aiortc's receiving task, and nobody knew why
-            logger.error("a message handler failed: %s", frames(error))  # noqa: TRY400 - its message may hold words
-            self._fail(f"A message could not be handled ({type(error).__name__}).")
-
     # -- the end -----------------------------------------------------------------------------------------
 
     @property
@@ -360,6 +286,7 @@ class Peer:
     def _end(self, reason: Reason, detail: str = "") -> None:
         if self._reason is None:
             self._reason, self.detail = reason, detail
+            self.channel.stop()
             if reason == "hangup":  # it has just said goodbye
                 self._presence.came(asyncio.get_running_loop().time())
             self._settle()
@@ -413,26 +340,6 @@ class Peer:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a peer's task failed", exc_info=error)
             self._end("error", f"The connection could not be watched: {error}")
-
-
-def _object(data: str | bytes) -> dict[str, Any]:
-    """The JSON object in a message. Raises ValueError with a sentence if it is none, or too long."""
-    size = len(data) if isinstance(data, bytes) else len(data.encode())
-    if size > MAX_MESSAGE:
-        raise ValueError(f"The message has {size} bytes; at most {MAX_MESSAGE} are read.")
-    if isinstance(data, bytes):
-        raise ValueError("The message is binary; send JSON text.")
-    try:
-        message = msgspec.json.decode(data)  # unlike json.loads it refuses half a character, which no one can send on
-    except (msgspec.DecodeError, RecursionError):
-        raise ValueError("The message is not JSON.") from None
-    if not isinstance(message, dict):
-        raise ValueError("The message is not a JSON object.")
-    return message
-
-
-def _ignore(_: object) -> None:
-    pass
 
 
 def _nothing() -> None:
