@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 from aiortc import RTCIceServer
+from aiortc.sdp import candidate_from_sdp
 
 from voxrtc.audio import SPOKEN_RATE
 from voxrtc.bench.caller import Caller, CallFailed
@@ -24,8 +25,41 @@ from voxrtc.bench.turn import Turn
 from voxrtc.bench.wer import count_errors
 
 WAIT_S = 30.0
-TURN_URLS = {"udp": ("turn:", "transport=udp"), "tcp": ("turn:", "transport=tcp"), "tls": ("turns:", "")}
-"""Beginning and end of the URL of each way to a TURN server; aiortc knows one at a time, so a caller has to choose."""
+HEAR_S = 1.0
+TURN_URLS = {
+    "stun": ("turn:", "transport=udp"),
+    "udp": ("turn:", "transport=udp"),
+    "tcp": ("turn:", "transport=tcp"),
+    "tls": ("turns:", ""),
+}
+"""Beginning and end of the URL of each way to a TURN server; aiortc knows one at a time, so a caller has to choose.
+stun: it is only asked for the caller's public address."""
+
+
+class Trickled(Caller):
+    """Takes the candidates too that the server finds after its answer, as browsers do (docs/protocol.md)."""
+
+    _late: asyncio.Task[None] | None = None
+
+    async def _accept(self, answer: dict[str, Any]) -> None:
+        await super()._accept(answer)
+        self._late = asyncio.create_task(self._take_late_ones())
+
+    async def _take_late_ones(self) -> None:
+        assert self._http is not None
+        end = {"candidates": [{"candidate": "", "sdp_mid": "0"}]}
+        async with self._http.patch(f"{self._url}/offer/{self._session}", json=end) as told:
+            late = (await told.json())["candidates"] if told.status == 200 else []
+        for one in late:
+            candidate = candidate_from_sdp(one["candidate"].removeprefix("candidate:"))
+            candidate.sdpMid, candidate.sdpMLineIndex = one["sdp_mid"], one["sdp_mline_index"]
+            await self._pc.addIceCandidate(candidate)
+
+    async def leave(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            await asyncio.gather(self._late, return_exceptions=True)
+        await super().leave()
 
 
 class Agent:
@@ -44,7 +78,7 @@ class Agent:
         return self._caller
 
     async def connect(self, turn: str | None = None, resume: str | None = None) -> dict[str, Any]:
-        """Call the server anew, with the TURN server by UDP, TCP or TLS where ``turn`` says so. Times in ms.
+        """Call the server anew, with the TURN server as of TURN_URLS where ``turn`` says so. Times in ms.
 
         ``dial_ms``: from nothing, the asking for TURN servers and the allocation included, to the open data channel.
         """
@@ -52,7 +86,7 @@ class Agent:
             await self._caller.close()  # of a test that failed
         dialled = monotonic()
         servers = [await self._turn_server(turn)] if turn is not None else []
-        self._caller = Caller(self._url, keep_audio=True, ice_servers=servers, resume=resume)
+        self._caller = Trickled(self._url, keep_audio=True, ice_servers=servers, resume=resume)
         self._caller.on_event = self._note
         await self._caller.connect()
         return {
@@ -61,23 +95,25 @@ class Agent:
             "connect_ms": self._caller.connect_ms,
         }
 
-    async def speak(self, clip: str, hear_s: float = 1.0, seconds: float = WAIT_S) -> dict[str, Any]:
-        """Say a clip, hear the answer for ``hear_s`` and cut it short.
+    async def speak(self, clip: str, loss_percent: int = 0, seconds: float = WAIT_S) -> dict[str, Any]:
+        """Say a clip, hear the answer for HEAR_S and cut it short.
 
-        ``wer``: of the clip as the server heard it; ``heard_s``, ``level_dbfs``: of the answer; ``late_ms``: the worst
-        delay of a packet sent.
+        ``loss_percent``: that the caller's encoder was told of, as a browser is by RTCP. ``wer``: of the clip as the
+        server heard it; ``heard_s``, ``level_dbfs``: of the answer; ``late_ms``: the worst delay of a packet sent;
+        ``stats``: what the server said last of this caller's link.
         """
-        call, spoken = self._call, load_clip(Path(clip))
+        call, spoken = self._call, load_clip(Path(clip), loss_percent)
         await self._until(lambda: call.microphone.running, seconds, "the microphone was not sent")
         turn = Turn(spoken, call.microphone.play(spoken.packets))
         self._turn = turn
 
         def answered() -> bool:
-            return monotonic() >= turn.speech_ended and turn.responded(call.ear)
+            heard = monotonic() >= turn.speech_ended and turn.responded(call.ear)
+            return heard and bool(turn.transcripts and turn.replies)  # sound overtakes events that were lost once
 
         def heard_enough() -> bool:
             begun = call.ear.onset_after(turn.speech_ended) or turn.speech_ended
-            return not turn.replying or (call.ear.last_audible_at or 0.0) >= begun + hear_s
+            return not turn.replying or (call.ear.last_audible_at or 0.0) >= begun + HEAR_S
 
         await self._until(answered, spoken.seconds + seconds, "no answer")
         await self._until(heard_enough, seconds, "the answer broke off")
@@ -91,6 +127,7 @@ class Agent:
             "heard_s": heard.size / SPOKEN_RATE,
             "level_dbfs": float(10 * np.log10(np.mean(heard**2) + 1e-12)) if heard.size else -120.0,
             "late_ms": call.microphone.late_s * 1e3,
+            "stats": await self.next("media_stats"),
             "packets": call.ear.packets,
             "lost": call.ear.lost,
         }
@@ -144,6 +181,8 @@ class Agent:
         for server in servers:
             for url in server["urls"]:
                 if url.startswith(begin) and url.endswith(end):
+                    if way == "stun":
+                        return RTCIceServer(url.replace("turn:", "stun:", 1).partition("?")[0])
                     return RTCIceServer(url, server["username"], server["credential"])
         raise CallFailed(f"GET /ice names no TURN server by {way}: {[server['urls'] for server in servers]}")
 

@@ -37,6 +37,7 @@ def lab(the_lab: Lab) -> Iterator[Lab]:
     yield the_lab
     the_lab.wall("open")
     the_lab.without_turn(False)
+    the_lab.media_reached(True)
     the_lab.at_home()
 
 

@@ -64,12 +64,13 @@ table ip nat {{
     chain out {{ type nat hook postrouting priority srcnat; oifname "wan" ip saddr {SERVER} snat to {CLOUD}; }}
 }}
 table ip wall {{
+    chain media {{ }}
     chain forward {{
         type filter hook forward priority filter; policy drop
         ct state established,related accept
         iifname "lan" accept
         tcp dport {HTTP_PORT} accept
-        udp dport {MEDIA_PORTS[0]}-{MEDIA_PORTS[1]} accept
+        jump media
         counter drop
     }}
 }}
@@ -89,7 +90,7 @@ table ip count {{
         jump lost
         ip saddr {_CALLERS} ip daddr {CLOUD} meta l4proto udp counter name direct
         ip saddr {CLOUD} ip daddr {_CALLERS} meta l4proto udp counter name direct
-        ip saddr {_CALLERS} ip daddr {TURN} udp dport {STUN_PORT} counter name turn_udp
+        ip saddr {_CALLERS} ip daddr {TURN} meta l4proto udp counter name turn_udp
         ip saddr {_CALLERS} ip daddr {TURN} tcp dport {STUN_PORT} counter name turn_tcp
         ip saddr {_CALLERS} ip daddr {TURN} tcp dport {TLS_PORT} counter name turn_tls
         ip saddr {TURN} ip daddr {CLOUD} meta l4proto udp counter name relayed
@@ -114,6 +115,7 @@ class Lab:
             self._address()
             self._rule()
             self.at_home()
+            self.media_reached(True)
             self._stack = stack.pop_all()
         return self
 
@@ -153,6 +155,11 @@ class Lab:
     def without_turn(self, gone: bool) -> None:
         """Let the TURN server vanish, as a machine that fails (nothing answers and nothing refuses), or come back."""
         self._fill("internet", "ip count lost", *([f"ip daddr {TURN} counter drop"] if gone else []))
+
+    def media_reached(self, open_: bool) -> None:
+        """Let the cloud's firewall admit UDP to the server's media ports, or forget to."""
+        rule = f"udp dport {MEDIA_PORTS[0]}-{MEDIA_PORTS[1]} accept"
+        self._fill("cloud", "ip wall media", *([rule] if open_ else []))
 
     def counted(self) -> dict[Route, int]:
         """Packets that took each route since this was last asked."""

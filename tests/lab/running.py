@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.coturn import Coturn, coturn
-from tests.lab.lab import CLOUD, HTTP_PORT, MEDIA_PORTS, SERVER, STUN_PORT, TLS_PORT, TURN, Lab
+from tests.lab.lab import CLOUD, HOME, HTTP_PORT, MEDIA_PORTS, SERVER, STUN_PORT, TLS_PORT, TURN, Lab
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = f"http://{CLOUD}"
@@ -28,10 +28,10 @@ STORIES = "You are a storyteller. Whatever is said to you, tell a long story in 
 
 
 def turn_server(lab: Lab) -> AbstractAsyncContextManager[Coturn]:
-    """coturn in "turn", as it is shipped, TLS on HTTPS' port; the server has a documentation address, which it is
+    """coturn in "turn", as it is shipped, TLS on HTTPS' port; all here have documentation addresses, which it is
     told to relay to all the same."""
     prefix = lab.spaces.command("turn")
-    return coturn(TURN, port=STUN_PORT, tls_port=TLS_PORT, prefix=prefix, peers=[CLOUD])
+    return coturn(TURN, port=STUN_PORT, tls_port=TLS_PORT, prefix=prefix, peers=[CLOUD, HOME])
 
 
 class Server:
@@ -48,6 +48,7 @@ class Server:
             "MEDIA__PORT_RANGE": json.dumps(MEDIA_PORTS),
             "TURN__URLS": json.dumps(turn.urls),
             "TURN__SECRET": turn.secret,
+            "TURN__RELAY": "true",
             "MODELS__LLM": "smollm2-135m",
             "DIALOGUE__SYSTEM_PROMPT": STORIES,
         } | settings
@@ -173,7 +174,11 @@ class Impaired(Agent):
         self._lab.media_over_proxy(False)
         await super().__aexit__(kind, error, trace)
 
-    async def be(self, up: dict[str, Any] | None = None, down: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Do ``up`` and ``down`` (fields of voxrtc.bench.impair.Impairment) from now on; what passed up to now."""
-        counted: dict[str, Any] = await self.ask(up=up or {}, down=down or {})
+    async def be(self, **impairment: Any) -> None:
+        """Do this both ways (fields of voxrtc.bench.impair.Impairment) from now on."""
+        await self.ask(up=impairment, down=impairment)
+
+    async def counted(self, since: float, until: float) -> dict[str, int]:
+        """RTP packets from callers between two Unix times: "rtp", and of these "lost", "duplicated", "reordered"."""
+        counted: dict[str, int] = await self.ask(since=since, until=until)
         return counted

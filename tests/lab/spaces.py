@@ -21,7 +21,7 @@ PREFIX = "voxlab"
 """Of every namespace's name, voxlab-PID-BEGAN-GROUP-NAME: the process that made it, and when that began."""
 
 CLONE_NEWNET = 0x4000_0000
-END_S = 3.0
+END_S = 2.0
 T = TypeVar("T")
 
 
