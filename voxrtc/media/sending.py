@@ -1,4 +1,4 @@
-"""How to send: protection and bitrate by what the caller reports, the encoder's effort by what the machine can spare."""
+"""How to send: protection and bitrate by what the caller reports, the encoder's effort by what the machine spares."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ T = TypeVar("T")
 
 class Offer(msgspec.Struct, frozen=True):
     """The body of POST /offer. ``resume``: the token of an earlier answer, to get that session back. ``memory``: what
-    a new call is to begin with, as MemoryExported told it; of no account where a session comes back. ``silent_ms``: of a
-    caller who comes back, for how long nothing had come on its old connection."""
+    a new call is to begin with, as MemoryExported told it; of no account where a session comes back. ``silent_ms``:
+    of a caller who comes back, for how long nothing had come on its old connection."""
 
     sdp: str
     type: Literal["offer"]
