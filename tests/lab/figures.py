@@ -1,6 +1,6 @@
 """What the tests of the lab measured, for docs/benchmarks.md: shown at the end of the run, and written to a file.
 
-VOXRTC_LAB_FIGURES=figures.json pytest tests/lab
+LAB_FIGURES=figures.json pytest tests/lab
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from statistics import median
 
-FILE = "VOXRTC_LAB_FIGURES"
+FILE = "LAB_FIGURES"
 
 Row = dict[str, float | str]
 
