@@ -96,7 +96,8 @@ class Inbound:
         self._pending = 0
         self._made_up = False
         self._blocks: deque[Block] = deque(maxlen=QUEUE)
-        self._ready = asyncio.Event()
+        self._waiting: asyncio.Future[None] | None = None
+        """Whoever iterates waits for this."""
         self._closed = False
         self._timer: asyncio.Handle | None = None
         self._set_for = 0.0  # when the timer is due; uvloop's handle for what is due already does not know it
@@ -128,7 +129,7 @@ class Inbound:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self._ready.set()
+        self._wake()
 
     async def __aiter__(self) -> AsyncIterator[Block]:
         while True:
@@ -136,8 +137,12 @@ class Inbound:
                 yield self._blocks.popleft()
             if self._closed:
                 return
-            self._ready.clear()
-            await self._ready.wait()
+            self._waiting = self._loop.create_future()
+            await self._waiting
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     @contextmanager
     def _fault(self) -> Iterator[None]:
@@ -330,7 +335,7 @@ class Inbound:
         self.concealed += self._made_up
         self._blocks.append(Block(self._position, samples, concealed=self._made_up))
         self._position += BLOCK
-        self._ready.set()
+        self._wake()
 
 
 def _signed32(difference: int) -> int:

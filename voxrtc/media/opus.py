@@ -116,7 +116,8 @@ class Encoder:
         self._alone = False
         """The next packet is to refer to none before it."""
         self._packet = ctypes.create_string_buffer(MAX_PACKET)
-        self._floats = ctypes.POINTER(ctypes.c_float)
+        self._buffer = np.zeros(SPOKEN_BLOCK, dtype=np.float32)
+        self._pcm = self._buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_float))  # once: it takes as long as a copy
 
     @property
     def complexity(self) -> int:
@@ -144,14 +145,13 @@ class Encoder:
         """One packet of ``samples`` (480,). Raises AudioError on any other shape or a failure of libopus."""
         if samples.shape != (SPOKEN_BLOCK,):
             raise AudioError(f"The encoder takes {SPOKEN_BLOCK} samples at a time, not {samples.shape}.")
-        pcm = np.ascontiguousarray(samples, dtype=np.float32)
-        pointer = pcm.ctypes.data_as(self._floats)
-        length = libopus_encode_float(self._encoder.encoder_state, pointer, SPOKEN_BLOCK, self._packet, MAX_PACKET)
+        self._buffer[:] = samples
+        length = libopus_encode_float(self._encoder.encoder_state, self._pcm, SPOKEN_BLOCK, self._packet, MAX_PACKET)
         if length < 0:
             raise AudioError(f"Audio cannot be encoded: {OpusError(length)}.")
         if self._alone:
             self._predict(True)
-        return self._packet.raw[:length]
+        return ctypes.string_at(self._packet, length)
 
     def reset(self) -> None:
         """Forget all that was encoded. The next packet will refer to none before it: whatever the far decoder has
