@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -233,8 +234,9 @@ def bench_media(options: argparse.Namespace) -> int:
     from voxrtc.bench.media.bench import bench
     from voxrtc.bench.media.measure import Plan
     from voxrtc.bench.media.show import show
+    from voxrtc.bench.media.words import understood
 
-    _settings(options)  # what is wrong with them is told before anything is started
+    settings = _settings(options)  # what is wrong with them is told before anything is started
     if options.plot is not None:
         plot.check()
     try:
@@ -245,6 +247,9 @@ def bench_media(options: argparse.Namespace) -> int:
     how = {"stock": not options.no_stock, "one_after_another": options.one_after_another, "relayed": options.relay}
     with _bars() as bars:
         document = run(bench(plan, **how, sweep=options.plot is not None, progress=_Reporter(bars)))
+    if options.words:
+        with _bars() as bars:
+            document["wer"] = understood(settings, options.audio, progress=partial(_Reporter(bars), "words"))
     _write_json(options.json, document)
     if options.plot is not None:
         plot.plot(document, options.plot)

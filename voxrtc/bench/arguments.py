@@ -103,6 +103,14 @@ def add_media(media: argparse.ArgumentParser) -> None:
         help="besides, so many calls one after another: what grows with them",
     )  # fmt: skip
     media.add_argument("--relay", action="store_true", help="besides, up to 20 calls through a coturn on this machine")
+    media.add_argument(
+        "--words",
+        action="store_true",
+        help="besides, how many words the recogniser still gets right behind a bad network",
+    )
+    media.add_argument(
+        "--audio", type=Path, help="with --words: folder of NAME.wav with its words in NAME.txt, to be added"
+    )
     media.add_argument("--no-stock", action="store_true", help="leave stock aiortc out")
     media.add_argument("--json", type=new_file, help="write all figures here")
     media.add_argument(

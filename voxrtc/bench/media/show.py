@@ -47,6 +47,9 @@ def show(document: dict[str, Any], console: Console) -> None:
     console.print(table)
     if "sequence" in document:
         _sequence(document["sequence"], console)
+    if "wer" in document:
+        told = ", ".join(f"{100 * rate:.1f} % ({name})" for name, rate in document["wer"].items())
+        console.print(Text(f"words misunderstood, by percent of packets lost: {told}"), soft_wrap=True)
     for name, figures in columns.items():
         _doubts(name, figures, console)
 
