@@ -9,7 +9,6 @@ import select
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -110,24 +109,13 @@ class Spaces:
         return ["ip", "netns", "exec", self.name_of(name), *command]
 
     def inside(self, name: str, do: Callable[[], T]) -> T:
-        """What ``do`` returns in ``name``: it runs in a thread of its own, whose sockets are made there."""
-        result: list[T] = []
-        failed: list[BaseException] = []
-
-        def enter() -> None:
+        """What ``do`` returns in ``name``: only the sockets of this thread that are made meanwhile are there."""
+        with Path("/proc/thread-self/ns/net").open() as here, (MOUNTS / self.name_of(name)).open() as there:
+            _setns(there.fileno())
             try:
-                with (MOUNTS / self.name_of(name)).open() as space:
-                    _setns(space.fileno())
-                result.append(do())
-            except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
-                failed.append(error)
-
-        thread = threading.Thread(target=enter)
-        thread.start()
-        thread.join()
-        if failed:
-            raise failed[0]
-        return result[0]
+                return do()
+            finally:
+                _setns(here.fileno())
 
 
 def _setns(descriptor: int) -> None:
