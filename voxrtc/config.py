@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from voxrtc.errors import ConfigError
 from voxrtc.languages import NAMES
-from voxrtc.urls import STUN_URL, TURN_URL, check_host_port, check_public_ip, check_urls
+from voxrtc.urls import STUN_URL, TURN_URL, check_host_port, check_public_ip, check_urls, ip_version
 
 PREFIX = "VOXRTC_"
 ALIASES = {
@@ -67,6 +67,17 @@ class Media(Section):
     _public_ip = field_validator("public_ip")(check_public_ip)
     _stun_server = field_validator("stun_server")(check_host_port)
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Media:
+        version = ip_version(self.public_ip)
+        if version and self.ip_version not in ("any", version):
+            raise ValueError(f"public_ip is an IPv{version} address, which ip_version = {self.ip_version!r} leaves out")
+        if self.jitter_start_ms > self.jitter_max_ms:
+            raise ValueError(
+                f"jitter_start_ms ({self.jitter_start_ms}) must not be more than jitter_max_ms ({self.jitter_max_ms})"
+            )
+        return self
+
     @field_validator("port_range")
     @classmethod
     def _ports(cls, ports: list[int]) -> list[int]:
@@ -88,6 +99,12 @@ class IceServer(Section):
     @classmethod
     def _forms(cls, urls: list[str]) -> list[str]:
         return check_urls(urls, STUN_URL, TURN_URL)
+
+    @model_validator(mode="after")
+    def _credentials(self) -> IceServer:
+        if any(url.startswith("turn") for url in self.urls) and (self.username is None or self.credential is None):
+            raise ValueError("a TURN server needs username and credential; without them browsers place no call at all")
+        return self
 
 
 class Turn(Section):

@@ -48,9 +48,17 @@ def check_public_ip(text: str) -> str:
         address = ipaddress.ip_address(text)
     except ValueError:
         raise ValueError('must be an IP address, "ec2", "stun", or empty') from None
-    if address.is_unspecified or address.is_multicast or address.is_loopback:
+    if "%" in text or address.is_unspecified or address.is_multicast or address.is_loopback or address.is_link_local:
         raise ValueError("must be an address that callers elsewhere can reach")
     return text
+
+
+def ip_version(text: str) -> str:
+    """``4`` or ``6``; empty where ``text`` is no address."""
+    try:
+        return str(ipaddress.ip_address(text).version)
+    except ValueError:
+        return ""
 
 
 def _check_port(text: str | None) -> None:
