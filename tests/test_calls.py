@@ -205,6 +205,7 @@ async def test_the_old_peer_is_put_down_when_a_new_one_comes(exchange: Open) -> 
     old, first = await one.up()
     new, second = await one.up(first.resume)
     assert second.session == first.session
+    await old.until("call_moved", call=first.session)
     await old.cut()
     assert one.calls.active == 1
     assert not any(event["type"] == "call_ended" for event in old.told)

@@ -23,7 +23,7 @@ from voxrtc.dialogue.tasks import Tasks
 from voxrtc.endpointing.detector import Detector
 from voxrtc.endpointing.networks import Networks
 from voxrtc.errors import CallsFull, VoxrtcError, frames
-from voxrtc.events import CallEnded, ConnectionLost, Event, MediaStats, Notice
+from voxrtc.events import CallEnded, CallMoved, ConnectionLost, Event, MediaStats, Notice
 from voxrtc.media.peer import Peer
 from voxrtc.media.totals import LinkTotals
 from voxrtc.metrics import Metrics
@@ -181,7 +181,9 @@ class Call:
 
     def _close(self, peer: Peer) -> None:
         """Free ``peer``; nobody waits for that but the end of the call."""
-        closing = asyncio.create_task(peer.close(), name="closing a peer")
+        if peer.up and self.ending is None:
+            peer.channel.send(CallMoved(call=self.id, at=self._session.position, time=time()).to_json())
+        closing = asyncio.create_task(_see_off(peer), name="closing a peer")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
@@ -313,3 +315,9 @@ class Call:
                     self._session.tool_result(call, result, error)
                 case ExportMemory():
                     self._session.export_memory()
+
+
+async def _see_off(peer: Peer) -> None:
+    """Let ``peer`` have what was sent to it, and free it."""
+    await peer.finish()
+    await peer.close()

@@ -74,6 +74,14 @@ class ConnectionLost(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallMoved(Event):
+    """The last word on a connection that still works: another one, made with the resume token, carries the call now.
+
+    Whoever did not make that one itself must not come back by itself: two would take the call from each other for ever.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryExported(Event):
     """What is remembered, as the command ``export_memory`` asked: JSON text that an offer may bring to a new call."""
 

@@ -109,7 +109,10 @@ export class Call extends EventTarget {
 
   #listen(peer) {
     const carries = () => peer === this.#peer;
-    peer.addEventListener("message", (e) => this.#message(e.detail));
+    peer.addEventListener("message", (e) => {
+      if (e.detail.type !== "call_moved") this.#message(e.detail);
+      else if (carries()) this.#moved(peer);
+    });
     peer.addEventListener("sound", (e) => this.#emit("sound", e.detail));
     peer.addEventListener("quiet", () => carries() && this.#doubt(peer));
     peer.addEventListener("back", () => carries() && this.#turn("up"));
@@ -230,6 +233,14 @@ export class Call extends EventTarget {
     if (event.type !== "call_ended") return;
     this.#finish();
     this.#emit("ended", endedProblem(event));
+  }
+
+  /** Another line has the call: one of this page's own while it mends, else another tab's, which has the same token. */
+  #moved(peer) {
+    if (this.#over) return;
+    if (this.#mending) return peer.retire(); // its end is not worth a word
+    this.#finish();
+    this.#emit("ended", new Problem("moved"));
   }
 
   #finish() {

@@ -106,6 +106,12 @@ const SENTENCES = {
     next: "Call again whenever you like.",
     actions: ["call"],
   },
+  moved: {
+    title: "The call goes on in another tab",
+    next: "It was taken up there. Call again here to begin another one.",
+    actions: ["call"],
+    final: true,
+  },
   shutdown: {
     title: "The server was switched off or restarted",
     next: "Call again in a moment.",

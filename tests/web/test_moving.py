@@ -184,6 +184,22 @@ async def test_a_network_that_changes_while_the_old_one_works(browser: Browser, 
         assert len(road.lines) == 2
 
 
+async def test_a_second_tab_with_the_same_token_takes_the_call_once(browser: Browser, road: Road) -> None:
+    """A tab that was duplicated has the token too. Each would call again whenever the other took the call."""
+    async with look(browser, road) as seen:
+        await story(seen.page)
+        token = await seen.page.evaluate("sessionStorage.getItem('voxrtc.resume')")
+        async with look(browser, road, script=f"sessionStorage.setItem('voxrtc.resume', {token!r});") as other:
+            await other.page.wait_for_selector("html[data-state=resumable]")
+            await other.page.click("#orb")
+            await seen.sees("#problem h2", "The call goes on in another tab")
+            await asyncio.sleep(1.5)  # it would be back by now
+            assert await other.page.get_attribute("html", "data-state") in ("listening", "thinking", "speaking")
+            assert len(road.lines) == 2
+            assert road.exchange.counted("voxrtc_calls_resumed_total") == 1
+            assert await seen.page.evaluate("sessionStorage.getItem('voxrtc.resume')") is None
+
+
 async def test_a_browser_that_is_killed_is_missed(road: Road) -> None:
     mine = psutil.Process()
     before = set(mine.children(recursive=True))
