@@ -318,6 +318,18 @@ async def test_who_never_connects_is_given_up(exchange: Open) -> None:
     assert one.counted("voxrtc_calls_ended_total", reason="lost") == 1
 
 
+async def test_who_offers_anew_before_the_first_line_is_given_up(exchange: Open) -> None:
+    """The first offer's time is over while the second one is being connected: that is no end of the call."""
+    one = exchange(media={"connect_timeout_s": 1.5})
+    first = await one.calls.offer(await one.guest().offer())
+    await asyncio.sleep(1.0)
+    guest = one.guest()
+    second = await one.calls.offer(await guest.offer(), first.resume)
+    await asyncio.sleep(0.7)
+    await guest.take(second.sdp)
+    assert (await guest.until("call_started"))["call"] == first.session == second.session
+
+
 async def test_who_fails_to_come_back_may_try_again(exchange: Open) -> None:
     """A re-offer that never connects does not end the session."""
     one = exchange(media={"connect_timeout_s": 1.0})

@@ -244,7 +244,7 @@ class Call:
             await peer.connected()
         except VoxrtcError as error:
             logger.info("call %s: %s", self.id, error)
-            if not self._talked:
+            if not self._talked and not self._coming:
                 self.end(Ending("lost", str(error)))
             return
         self._talked, self._told_lost = True, False
