@@ -158,7 +158,7 @@ async def test_no_queue_and_no_list_grows_without_bound() -> None:
     await connection.gather_candidates()
     protocol = connection._protocols[0]
     for _ in range(MAX_WAITING + 5):
-        protocol.datagram_received(b"\x16" + bytes(40), ("192.0.2.9", 9))
+        protocol.datagram_received(b"\x80" + bytes(40), ("192.0.2.9", 9))
     protocol.datagram_received(b"", ("192.0.2.9", 9))
     assert connection._queue.qsize() == MAX_WAITING
     assert connection.dropped == 5
@@ -168,6 +168,40 @@ async def test_no_queue_and_no_list_grows_without_bound() -> None:
         connection.check_incoming(check, ("127.0.0.1", port), protocol)
     assert len(connection._check_list) == MAX_PAIRS
     await connection.close()
+
+
+ALERT = b"\x15\xfe\xfd" + bytes(8) + b"\x00\x02\x02\x28"
+"""handshake_failure, as anybody can send it before there are keys (RFC 6347)."""
+HELLO = b"\x16\xfe\xfd" + bytes(8) + b"\x00\x28\x02" + bytes(39)
+SHORT = b"\x01\x01\x00\x08\x21\x12\xa4\x42" + bytes(12) + b"\x00\x24\x00\x02\x00\x00\x00\x00"
+"""A STUN answer whose PRIORITY has two bytes."""
+
+
+async def test_strangers_cannot_disturb_a_handshake(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caller = Caller()
+    peer = await Peer.answer(await caller.offer(), settings)
+    ours = inside(peer)
+    stranger, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+    )
+    at = next((one.host, one.port) for one in ours.local_candidates if one.host == "127.0.0.1")
+
+    async def disturb() -> None:
+        while True:
+            for datagram in (ALERT, HELLO, SHORT):
+                stranger.sendto(datagram, at)
+            await asyncio.sleep(0.001)
+
+    disturbing = asyncio.create_task(disturb())
+    try:
+        await caller.take(peer.sdp)
+        await peer.connected()
+    finally:
+        disturbing.cancel()
+        stranger.close()
+        await caller.close()
+        await peer.close()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_consent_outlasts_slow_answers_and_ends_without_any(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

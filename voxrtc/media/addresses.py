@@ -57,7 +57,7 @@ def choose(found: Iterable[Interface], version: Version, loopback: bool) -> list
             if address.is_link_local or address.is_unspecified or address.is_multicast:
                 continue
             (own if address.is_loopback else outer).append(str(address))
-    outer.sort(key=lambda text: ":" in text)  # IPv4 first: what is behind it is found more often (RFC 8421, 4)
+    outer.sort(key=lambda text: ":" in text)  # IPv4 first: it works for most callers
     return (outer + own if loopback or not outer else outer)[:MAX_ADDRESSES]
 
 

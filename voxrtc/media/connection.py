@@ -13,6 +13,9 @@ What differs from aioice, and why:
 - Consent (RFC 7675) is lost after 30 s without an answer, however slow the answers are; aioice takes every answer that
   needs more than 0.5 s for none.
 - What is no STUN by its first byte (RFC 7983, 7) is not parsed as such, and no queue grows without bound.
+- A handshake is taken from the caller only: one datagram of anybody else's, an alert say, would end it. The caller is
+  whoever has sent a check that proves it knows our password, from where it did, or named the place itself. RTP needs
+  no such look, as SRTP proves each packet.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import struct
 from typing import Any, cast
 
 from aioice import Candidate, stun
@@ -52,10 +56,15 @@ class Protocol(StunProtocol):
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
         datagram = cast(bytes, data)
-        if datagram and datagram[0] > 3:
+        if not datagram:
+            return
+        if datagram[0] <= 3:
+            try:
+                super().datagram_received(datagram, addr)
+            except (struct.error, LookupError) as error:  # by aioice's parser; the event loop would log each at length
+                logger.debug("malformed STUN from %s: %s", addr[:2], error)
+        elif 127 < datagram[0] < 192 or cast("Connection", self.receiver).knows(addr[0], addr[1]):
             self.receiver.data_received(datagram, 1)
-        elif datagram:
-            super().datagram_received(datagram, addr)
 
 
 class Connection(IceConnection):
@@ -183,6 +192,12 @@ class Connection(IceConnection):
                 if pair.state is not CandidatePair.State.SUCCEEDED:
                     self.check_state(pair, CandidatePair.State.FAILED)
         self._requests.clear()
+
+    def knows(self, host: str, port: int) -> bool:
+        """Whether the caller is to be found there: it sent a check from there, or named the place."""
+        return any(pair.remote_addr == (host, port) for pair in self._check_list) or any(
+            early[1][:2] == (host, port) for early in self._early_checks
+        )
 
     def build_request(self, pair: CandidatePair, nominate: bool) -> stun.Message:
         request = super().build_request(pair, nominate)
