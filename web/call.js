@@ -168,7 +168,7 @@ export class Call extends EventTarget {
         else last = asProblem(error);
       }
       if (!this.#working) this.#turn("reconnecting");
-      if (last.final) break;
+      if (tried >= 0 && last.final) break; // "lost", with which it begins, is no answer yet
     }
     return this.#over || this.#working ? null : last;
   }

@@ -127,7 +127,7 @@ async def test_what_breaks_inside_stays_inside(
     front = await serve()
     secret = "v=0 " + "private"
 
-    async def broken(sdp: str, resume: str | None = None, memory: str | None = None) -> None:
+    async def broken(sdp: str, *resumed: object) -> None:
         raise ZeroDivisionError(sdp)
 
     monkeypatch.setattr(front.exchange.calls, "offer", broken)
