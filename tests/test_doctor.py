@@ -206,6 +206,9 @@ def test_how_media_gets_here(here: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (here / "config.toml").write_text("[media]\nport_range = [40000, 40099]\npublic_ip = '198.51.100.1'\n")
     assert "40000 to 40099" in found("ok", "media is reached at").what
     found("ok", "callers elsewhere are told of 198.51.100.1")
+    (here / "config.toml").write_text("[media]\npublic_ip = '2001:db8::1'\n")
+    monkeypatch.setattr("voxrtc.media.addresses.Addresses.now", lambda _: ["192.0.2.7"])
+    found("note", "2001:db8::1 is of no use")
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     (here / "config.toml").write_text("[media]\npublic_ip = 'ec2'\n")
     assert "outside of EC2 set media.public_ip" in found("note", "public address is not known").remedy

@@ -170,6 +170,9 @@ async def _network(settings: Settings) -> list[Finding]:
         known = site.known_as(addresses, public)
         if known:
             findings.append(Finding("ok", f"callers elsewhere are told of {public} for {', '.join(known)}"))
+        elif public and public not in addresses:
+            remedy = "No address of this machine is of its IP version, so nobody is told of it. See media.ip_version."
+            findings.append(Finding("note", f"the public address {public} is of no use", remedy))
     for url, problem in await turn.tried(settings.turn):
         if problem:
             remedy = "Callers behind strict firewalls will not get through. See docs/network.md, TURN."

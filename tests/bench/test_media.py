@@ -307,6 +307,7 @@ def test_the_command_measures_and_writes(tmp_path: Path, capsys):
     ("arguments", "told"),
     [
         (["--calls", "0"], "whole number above 0"),
+        (["--calls", "100000"], "try up to 1000"),
         (["--seconds", "0"], "from 1 to 600"),
         (["--seconds", "nan"], "from 1 to 600"),
         (["--loss", "0.05"], "in percent"),

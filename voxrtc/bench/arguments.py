@@ -14,6 +14,19 @@ def positive(text: str) -> int:
     return int(text)
 
 
+MOST_CALLS = 1_000
+"""At once, of one bench: far more than one core of callers can place."""
+
+
+def calls(text: str) -> int:
+    """A number of calls at once."""
+    if positive(text) > MOST_CALLS:
+        raise argparse.ArgumentTypeError(
+            f"{text} calls at once are more than one machine can place; try up to {MOST_CALLS}"
+        )
+    return int(text)
+
+
 def natural(text: str) -> int:
     """A whole number from 0 on."""
     if not text.isdecimal():
@@ -86,7 +99,7 @@ def add_turns(turns: argparse.ArgumentParser) -> None:
 
 def add_media(media: argparse.ArgumentParser) -> None:
     """What ``voxrtc bench media`` takes."""
-    media.add_argument("--calls", type=positive, default=4, help="calls at the same time (default 4)")
+    media.add_argument("--calls", type=calls, default=4, help="calls at the same time (default 4)")
     media.add_argument("--seconds", type=duration, default=10.0, help="that are measured, 1 to 600 (default 10)")
     network = media.add_argument_group("the network, on the way to the server (the way back is as it is)")
     network.add_argument("--loss", type=percent, default=0.0, metavar="PERCENT", help="packets lost (default 0)")
