@@ -237,13 +237,21 @@ async def test_memory_is_bounded(monkeypatch):
         other.close()
 
 
-def test_on_uvloop_too():
+@pytest.mark.parametrize(
+    "tested",
+    [
+        test_clear_way_passes_everything_both_ways_in_order,
+        test_constant_delay_keeps_the_order,
+        test_delay_is_kept_and_jitter_spreads_it,
+        test_rate_squeezes_and_drops_what_finds_its_queue_full,
+        test_down_lets_nothing_through_not_even_what_is_on_its_way,
+    ],
+)
+def test_on_uvloop_too(tested):
+    """The assertions are those of ``tested``."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(test_clear_way_passes_everything_both_ways_in_order())
-        runner.run(test_constant_delay_keeps_the_order())
-        runner.run(test_delay_is_kept_and_jitter_spreads_it())
-        runner.run(test_rate_squeezes_and_drops_what_finds_its_queue_full())
-        runner.run(test_down_lets_nothing_through_not_even_what_is_on_its_way())
+        runner.run(tested())
+        assert isinstance(runner.get_loop(), uvloop.Loop)
 
 
 async def test_nobody_behind_it_is_counted_and_survived():
@@ -255,8 +263,13 @@ async def test_nobody_behind_it_is_counted_and_survived():
         while not proxy.up.counts.refused:
             caller.send(1, proxy.address)
             await asyncio.sleep(0.01)
+    refused = proxy.up.counts.refused
+    caller.send(1, proxy.address)
+    await until(lambda: proxy.up.counts.taken > refused)
+    assert proxy.flows == 1, "it is still there, and so is the caller's way"
     proxy.close()
     proxy.close()
+    assert proxy.flows == 0
     caller.close()
 
 

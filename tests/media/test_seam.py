@@ -106,18 +106,24 @@ def test_aioice_still_has_what_our_connection_changes() -> None:
     assert {"turn_ssl", "turn_transport", "protocol_factory"} <= set(inspect.signature(relayed_candidate).parameters)
 
 
-async def test_no_decoder_thread_is_left_and_the_sender_still_gets_reports(call: Call) -> None:
-    caller, peer = await call(clip("jfk")[: 4 * HEARD_RATE])
-    ours = peer._receiver
-    sender, reported = caller.pc.getSenders()[0], asyncio.Event()
-    handle = sender._handle_rtcp_packet
+def first(end: RTCRtpSender | RTCRtpReceiver, kind: type[AnyRtcpPacket]) -> asyncio.Event:
+    """Set once ``end``, of stock aiortc, has taken in an RTCP packet of this kind."""
+    came, handle = asyncio.Event(), end._handle_rtcp_packet
 
     async def notice(packet: AnyRtcpPacket) -> None:
         await handle(packet)
-        if isinstance(packet, RtcpRrPacket):
-            reported.set()
+        if isinstance(packet, kind):
+            came.set()
 
-    sender._handle_rtcp_packet = notice
+    end._handle_rtcp_packet = notice
+    return came
+
+
+async def test_no_decoder_thread_is_left_and_the_sender_still_gets_reports(call: Call) -> None:
+    caller, peer = await call(clip("jfk")[: 4 * HEARD_RATE])
+    ours = peer._receiver
+    sender = caller.pc.getSenders()[0]
+    reported = first(sender, RtcpRrPacket)
     async with asyncio.timeout(20):
         await reported.wait()
     (report,) = [r for r in (await sender.getStats()).values() if r.type == "remote-inbound-rtp"]
@@ -199,15 +205,7 @@ async def test_the_caller_hears_what_is_sent_and_reports_of_it(call: Call) -> No
     caller, peer = await call()
     told: asyncio.Queue[Report] = asyncio.Queue()
     seam.reports(peer._pc.getSenders()[0], told.put_nowait)
-    receiver, reported = caller.pc.getReceivers()[0], asyncio.Event()
-    handle = receiver._handle_rtcp_packet
-
-    async def notice(packet: AnyRtcpPacket) -> None:
-        await handle(packet)
-        if isinstance(packet, RtcpSrPacket):
-            reported.set()
-
-    receiver._handle_rtcp_packet = notice
+    reported = first(caller.pc.getReceivers()[0], RtcpSrPacket)
     async with asyncio.timeout(20):
         await caller.heard_some.wait()
         report = await told.get()

@@ -15,6 +15,7 @@ from typing import IO
 
 import aiohttp
 
+from voxrtc.bench.ending import ended
 from voxrtc.errors import VoxrtcError
 
 ASK_EVERY_S = 0.1
@@ -106,12 +107,7 @@ class Server:
         process = self._process
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(END_TIMEOUT_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+            await ended(process, END_TIMEOUT_S)
         self._log.close()
 
 

@@ -13,6 +13,7 @@ from typing import IO, Any, Literal
 
 import aiohttp
 
+from voxrtc.bench.ending import ended
 from voxrtc.bench.server import NoServer
 
 Kind = Literal["ours", "stock"]
@@ -101,11 +102,6 @@ class MediaServer:
         if process is not None and process.returncode is None:
             assert process.stdin is not None
             process.stdin.close()
-            try:
-                async with asyncio.timeout(END_TIMEOUT_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+            await ended(process, END_TIMEOUT_S)
         if close:
             self._log.close()

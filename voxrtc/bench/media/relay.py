@@ -14,6 +14,7 @@ from pathlib import Path
 from aioice import stun
 from aiortc import RTCIceServer
 
+from voxrtc.bench.ending import ended
 from voxrtc.errors import VoxrtcError
 
 HOST = "127.0.0.1"
@@ -82,12 +83,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is not None:
         return
     process.terminate()
-    try:
-        async with asyncio.timeout(END_TIMEOUT_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    await ended(process, END_TIMEOUT_S)
 
 
 def _free_port() -> int:
