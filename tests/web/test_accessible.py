@@ -127,14 +127,14 @@ async def test_a_narrow_phone(look) -> None:
         assert await seen.page.evaluate(fits)
         assert await seen.page.evaluate(SMALL) == []
         await busy(seen)
+        await settled(seen)
         assert await seen.page.evaluate(fits)
         assert await seen.page.evaluate(SMALL) == []
-        inside = """(s) => {
-          const r = document.querySelector(s).getBoundingClientRect();
-          return r.left >= 0 && r.right <= innerWidth && r.bottom <= innerHeight;
-        }"""
-        for part in ("#orb", "#mute", "#hang-up", "#composer"):
-            assert await seen.page.evaluate(inside, part), part
+        outside = """() => ["#orb", "#mute", "#hang-up", "#composer"]
+          .map((s) => [s, document.querySelector(s).getBoundingClientRect()])
+          .filter(([, r]) => r.left < 0 || r.right > innerWidth || r.bottom > innerHeight)
+          .map(([s, r]) => `${s} ${r.left}..${r.right} of ${innerWidth}, down to ${r.bottom} of ${innerHeight}`)"""
+        assert await seen.page.evaluate(outside) == []
         await seen.page.tap("#open-details")
         assert await seen.page.evaluate("details.scrollWidth <= details.clientWidth")
         assert await seen.page.evaluate(SMALL) == []
