@@ -50,7 +50,7 @@ $(VENV)/.run: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "Installing what the tests need"
-	@$(PIP) install --constraint constraints.txt --editable '.[test,bench,espeak]'
+	@$(PIP) install --constraint constraints.txt --editable '.[test,bench,espeak,gpu]'
 	@touch $@
 
 $(PEERS)/node_modules/.package-lock.json: $(PEERS)/package-lock.json

@@ -10,11 +10,11 @@ from tests.dialogue.scripted import ScriptedModels
 from tests.media.callers import Caller
 from voxrtc.audio import Samples
 from voxrtc.calls import Answered, Calls
-from voxrtc.config import Settings
 from voxrtc.endpointing.networks import Networks
 from voxrtc.endpointing.vad import SileroModel
 from voxrtc.metrics import Metrics
 from voxrtc.models.verbs import Models
+from voxrtc.settings import Settings
 
 PATIENCE_S = 15
 

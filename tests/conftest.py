@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from tests.calling import Exchange, idle
-from voxrtc.config import Settings
 from voxrtc.endpointing.vad import SileroModel
 from voxrtc.models import store
+from voxrtc.settings import Settings
 
 Open = Callable[..., Exchange]
 

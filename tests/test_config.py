@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from voxrtc import config
+from voxrtc import config, settings
 from voxrtc.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,9 +24,9 @@ def write(tmp_path: Path):
 def test_the_shipped_file_holds_every_key_at_its_default() -> None:
     table = tomllib.loads((ROOT / "config.toml").read_text())
     assert table == {
-        name: section.model_dump() for name, section in ((n, getattr(config.Settings(), n)) for n in table)
+        name: section.model_dump() for name, section in ((n, getattr(settings.Settings(), n)) for n in table)
     }
-    assert set(table) == set(config.Settings.model_fields)
+    assert set(table) == set(settings.Settings.model_fields)
 
 
 def test_every_key_of_the_shipped_file_has_a_comment() -> None:

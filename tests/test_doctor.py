@@ -14,7 +14,7 @@ import pytest
 
 from tests.coturn import INSTALLED, SECRET, coturn
 from tests.e2e.running import free_port
-from voxrtc import config, doctor
+from voxrtc import doctor, settings
 from voxrtc.doctor import Finding, examine
 
 
@@ -169,7 +169,7 @@ def test_a_language_model_that_is_too_large(here: Path, monkeypatch: pytest.Monk
 
 
 def test_the_memory_of_every_language_model_is_known() -> None:
-    names = get_args(config.Models.model_fields["llm"].annotation)
+    names = get_args(settings.Models.model_fields["llm"].annotation)
     assert set(names) == set(doctor.MEMORY_GB)
 
 

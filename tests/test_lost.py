@@ -16,10 +16,10 @@ import pytest
 from tests.calling import Exchange, idle
 from tests.dialogue.scripted import ScriptedModels
 from voxrtc.call import Call
-from voxrtc.config import Media
 from voxrtc.dialogue.session import Session
 from voxrtc.media import seam
 from voxrtc.media.peer import Peer
+from voxrtc.settings import Media
 
 pytestmark = pytest.mark.timeout(120)
 

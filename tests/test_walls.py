@@ -16,7 +16,7 @@ FLOORS = [
     {"dialogue"},
     {"endpointing"},
     {"media", "models"},
-    {"audio", "commands", "config", "errors", "events", "languages", "metrics", "sources", "urls"},
+    {"audio", "commands", "config", "errors", "events", "languages", "metrics", "settings", "sources", "urls"},
 ]
 """From the top. A room imports from its own floor only if it is the base, else only from below."""
 
@@ -28,12 +28,12 @@ ONLY_UNDER = {
     "tokenizers": {"models"},
     "hibari": {"models"},
     "espeakng_loader": {"models"},
-    "torch": {"models"},
-    "transformers": {"models"},
+    "torch": {"models", "bench"},
+    "transformers": {"models", "bench"},
     "onnxruntime": {"models", "endpointing"},
     "webrtcvad": {"endpointing"},
     "opuslib_next": {"media", "bench"},
-    "aiohttp": {"server", "bench", "sources"},
+    "aiohttp": {"server", "bench", "sources", "models"},
     "prometheus_client": {"metrics"},
     "rich": {"cli", "bench"},
     "matplotlib": {"bench"},

@@ -151,7 +151,8 @@ def resample(samples: Samples, rate: int, to: int) -> Samples:
     frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :].astype(np.float32), format="flt", layout="mono")
     frame.sample_rate = rate
     frames = [*resampler.resample(frame), *resampler.resample(None)]
-    return np.concatenate([f.to_ndarray()[0] for f in frames]).astype(np.float32, copy=False)
+    samples: Samples = np.concatenate([f.to_ndarray()[0] for f in frames]).astype(np.float32, copy=False)
+    return samples
 
 
 def level_dbfs(samples: Samples) -> float:

@@ -13,7 +13,6 @@ from time import monotonic, time
 from typing import Any
 
 from voxrtc.commands import AnyCommand, Configure, ExportMemory, HangUp, Interrupt, PushToTalk, Text, ToolResult, parse
-from voxrtc.config import Settings
 from voxrtc.dialogue.functions import Function
 from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
@@ -28,6 +27,7 @@ from voxrtc.media.peer import Peer
 from voxrtc.media.totals import LinkTotals
 from voxrtc.metrics import Metrics
 from voxrtc.models.verbs import Models
+from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voxrtc.call import Call, Ending
-from voxrtc.config import Settings
 from voxrtc.dialogue import functions
 from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
@@ -19,6 +18,7 @@ from voxrtc.media.peer import Peer
 from voxrtc.media.site import Site
 from voxrtc.metrics import Metrics
 from voxrtc.models.verbs import Models
+from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,9 @@ from rich.table import Table
 
 from voxrtc import __version__
 from voxrtc.bench import arguments
-from voxrtc.config import Settings, load
+from voxrtc.config import load
 from voxrtc.errors import StoreError, VoxrtcError
+from voxrtc.settings import Settings
 
 if TYPE_CHECKING:
     from voxrtc.models.store import Status

@@ -18,7 +18,7 @@ from typing import Literal
 
 import psutil
 
-from voxrtc.config import Settings, load
+from voxrtc.config import load
 from voxrtc.dialogue import functions
 from voxrtc.endpointing import waits
 from voxrtc.errors import ConfigError
@@ -27,6 +27,7 @@ from voxrtc.media import turn
 from voxrtc.media.public import NotLearnt
 from voxrtc.media.site import Site
 from voxrtc.models import store
+from voxrtc.settings import Settings
 
 RUNTIMES = {
     "aiortc": "WebRTC",

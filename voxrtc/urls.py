@@ -17,6 +17,9 @@ TURN_URL = re.compile(rf"(?P<scheme>turns?):{HOST}(?::(?P<port>\d{{1,5}}))?(?:\?
 _HOST_PORT = re.compile(rf"{HOST}:(?P<port>\d{{1,5}})")
 
 
+_HTTP_URL = re.compile(rf"https?://{HOST}(?::(?P<port>\d{{1,5}}))?(?:/[^\s?#]*)?")
+
+
 def check_urls(urls: list[str], *forms: re.Pattern[str]) -> list[str]:
     """``urls``, each of which has one of ``forms``."""
     schemes = "turn: or turns:" if len(forms) == 1 else "stun:, stuns:, turn: or turns:"
@@ -38,6 +41,15 @@ def check_host_port(text: str) -> str:
         raise ValueError("must be host:port")
     _check_port(match["port"])
     return text
+
+
+def check_http_url(text: str) -> str:
+    """``text``, which is the URL of an HTTP server, without a slash at its end."""
+    match = _HTTP_URL.fullmatch(text)
+    if match is None:
+        raise ValueError("must be a URL that begins with http:// or https://, without user, query or fragment")
+    _check_port(match["port"])
+    return text.rstrip("/")
 
 
 def check_public_ip(text: str) -> str:

@@ -10,8 +10,8 @@ from voxrtc.bench import virtual
 from voxrtc.bench.impair import CLEAR, Impairment
 from voxrtc.bench.media import words
 from voxrtc.bench.turns.recordings import Recording, recordings
-from voxrtc.config import Settings
 from voxrtc.media.opus import has_fec
+from voxrtc.settings import Settings
 
 
 def test_the_packets_are_those_of_a_browser_that_was_told_of_loss() -> None:

@@ -17,8 +17,8 @@ from voxrtc.bench.turns.company import SUITES, Company, Programme, play
 from voxrtc.bench.turns.plot import STYLE
 from voxrtc.bench.turns.product import RULES
 from voxrtc.bench.turns.show import show
-from voxrtc.config import Settings
 from voxrtc.errors import VoxrtcError
+from voxrtc.settings import Settings
 
 CURVE_KEYS = {"false_cutoff_ratio", "latency_ms_at_5_percent", "curve", "held_out", "held_out_curve"}
 SCENE_KEYS = {"barge_in", "echo_false_interruptions", "noise_turns", "memory_errors"}

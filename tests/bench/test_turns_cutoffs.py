@@ -31,12 +31,12 @@ from voxrtc.bench.turns.cutoffs import (
 from voxrtc.bench.turns.places import UNFINISHED, Place, places
 from voxrtc.bench.turns.recordings import Recording, recordings
 from voxrtc.bench.turns.traces import LISTENED_S, LONGEST_PAUSE_MS, Models, Trace, trace
-from voxrtc.config import Endpointing, Settings
 from voxrtc.endpointing.networks import Networks
 from voxrtc.endpointing.waits import STRATEGIES, FixedWait, FusedWait, Pause, SmartTurnWait
 from voxrtc.models import store
 from voxrtc.models.asr.whisper import Whisper
 from voxrtc.models.llm.gguf import Gguf
+from voxrtc.settings import Endpointing, Settings
 
 TUNED, HELD_OUT = "austen-0870", "somebody-else"
 assert TUNED in TUNED_ON

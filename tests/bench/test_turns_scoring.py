@@ -20,10 +20,10 @@ from voxrtc.bench.turns.stage import Happening, Stage, Take
 from voxrtc.bench.turns.standin import INVENTED, Clause
 from voxrtc.bench.turns.truth import Left, WordTiming, furthest, what_left
 from voxrtc.bench.virtual import Packet
-from voxrtc.config import Settings
 from voxrtc.dialogue.memory import Exchange, Memory
 from voxrtc.dialogue.session import Session
 from voxrtc.events import Event, FalseInterruption, ReplyEnded, ReplyStarted, ReplyText, TurnDropped, TurnEnded
+from voxrtc.settings import Settings
 
 REPLY = SHORTER[0]
 

@@ -12,13 +12,13 @@ import pytest
 from tests.dialogue.scripted import ScriptedDetector, ScriptedModels, ScriptedProsody
 from voxrtc import events
 from voxrtc.bench.virtual import VirtualEars, VirtualMouth
-from voxrtc.config import Settings
 from voxrtc.dialogue.functions import Function
 from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.session import Session
 from voxrtc.endpointing.detector import TurnDetector
 from voxrtc.endpointing.prosody import Prosody
+from voxrtc.settings import Settings
 
 E = TypeVar("E", bound=events.Event)
 

@@ -13,7 +13,6 @@ from tests.endpointing import sounds
 from tests.endpointing.sounds import AUSTEN, silence, spoken
 from voxrtc.audio import HEARD_RATE
 from voxrtc.bench.virtual import VirtualEars, in_virtual_time
-from voxrtc.config import Settings
 from voxrtc.endpointing.detector import Detector
 from voxrtc.events import (
     Interrupted,
@@ -25,6 +24,7 @@ from voxrtc.events import (
     TurnEnded,
     TurnMetrics,
 )
+from voxrtc.settings import Settings
 
 pytestmark = pytest.mark.models
 

@@ -13,7 +13,6 @@ from tests.dialogue.conftest import Stage
 from tests.dialogue.scripted import ScriptedDetector, ScriptedModels, ScriptedProsody, at_ms
 from voxrtc.audio import HEARD_RATE
 from voxrtc.bench.virtual import in_virtual_time
-from voxrtc.config import Endpointing
 from voxrtc.dialogue.evidence import Evidence
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.endpointing import waits
@@ -22,6 +21,7 @@ from voxrtc.endpointing.waits import Pause
 from voxrtc.errors import HostLost, ModelsError
 from voxrtc.events import Notice, ReplyEnded, SpeechPaused, SpeechResumed, TurnEnded
 from voxrtc.models.wire import Heard
+from voxrtc.settings import Endpointing
 
 BOTH = frozenset({"voice", "words"})
 AUDIO = np.zeros(16_000, np.float32)

@@ -17,7 +17,6 @@ from tests.dialogue.scripted import ScriptedModels
 from tests.endpointing.sounds import clip, silence, spoken
 from voxrtc.audio import HEARD_RATE, Samples
 from voxrtc.bench.virtual import in_virtual_time
-from voxrtc.config import Settings
 from voxrtc.endpointing.detector import Detector
 from voxrtc.endpointing.networks import Networks
 from voxrtc.events import Transcript, TurnEnded
@@ -25,6 +24,7 @@ from voxrtc.models import store
 from voxrtc.models.asr.whisper import Whisper
 from voxrtc.models.llm.gguf import Gguf
 from voxrtc.models.wire import Answer, Heard, Said, ToolCall, unpack
+from voxrtc.settings import Settings
 
 pytestmark = pytest.mark.models
 

@@ -11,7 +11,6 @@ from tests.dialogue.conftest import Stage
 from tests.dialogue.scripted import MS_PER_CHAR, ScriptedModels
 from voxrtc.audio import DUCK_DB, SPOKEN_BLOCK, SPOKEN_RATE
 from voxrtc.bench.virtual import VirtualEars, VirtualMouth, in_virtual_time
-from voxrtc.config import Dialogue
 from voxrtc.events import (
     FalseInterruption,
     Interrupted,
@@ -26,6 +25,7 @@ from voxrtc.events import (
     TurnMetrics,
 )
 from voxrtc.models.wire import Utterance
+from voxrtc.settings import Dialogue
 
 REPLY = "Well, there is a lot to be said about that, and I will say all of it. Every word of it, slowly."
 ALWAYS, OFF = ("always", "off") if isinstance(Dialogue().speculation, str) else (True, False)

@@ -7,7 +7,6 @@ import numpy as np
 from tests.dialogue.scripted import READY, ScriptedModels, hum
 from voxrtc.audio import SPOKEN_RATE
 from voxrtc.bench.virtual import in_virtual_time
-from voxrtc.config import Settings
 from voxrtc.dialogue.phrases import (
     APOLOGY,
     GOODBYE,
@@ -22,6 +21,7 @@ from voxrtc.dialogue.phrases import (
 from voxrtc.errors import ModelsError
 from voxrtc.languages import NAMES
 from voxrtc.models.wire import Speak, Speech, pack, unpack
+from voxrtc.settings import Settings
 
 
 @in_virtual_time

@@ -11,12 +11,12 @@ import pytest
 from tests.dialogue.scripted import ScriptedDetector
 from voxrtc.audio import level_dbfs
 from voxrtc.bench.virtual import VirtualEars, VirtualMouth
-from voxrtc.config import Settings
 from voxrtc.dialogue.functions import describe
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.session import Session
 from voxrtc.events import Event, ReplyEnded, ToolCalled, ToolEnded
 from voxrtc.models.client import HostClient
+from voxrtc.settings import Settings
 
 pytestmark = pytest.mark.models
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from tests.dialogue.scripted import ScriptedModels, hum
 from voxrtc.bench.virtual import VirtualMouth, in_virtual_time
-from voxrtc.config import Tts
 from voxrtc.dialogue.phrases import Phrases, two_tones
 from voxrtc.dialogue.reply import CLAUSES_AHEAD, Manner, Reply
 from voxrtc.dialogue.spoken import SpokenClause
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.errors import HostLost, ModelsError
 from voxrtc.models.wire import Answer, Heard
+from voxrtc.settings import Tts
 
 LONG = "One sentence is said. Two sentences are said. Three are said. Four are said. Five are said."
 

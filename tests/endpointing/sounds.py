@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from voxrtc.audio import BLOCK, HEARD_RATE, Block, Samples, from_pcm16
-from voxrtc.config import Settings
 from voxrtc.endpointing.detector import Decision, TurnDetector
 from voxrtc.endpointing.vad import SileroModel
 from voxrtc.models import store
+from voxrtc.settings import Settings
 
 DATA = Path(__file__).parent.parent / "data"
 AUSTEN = ("austen-0870", "austen-0880", "austen-0890", "austen-0920", "austen-0930")

@@ -10,9 +10,9 @@ import pytest
 from tests.endpointing import sounds
 from tests.endpointing.sounds import AUSTEN, clip, decisions, silence, speech_span, spoken
 from voxrtc.audio import BLOCK, HEARD_RATE, Block, Samples
-from voxrtc.config import Endpointing
 from voxrtc.endpointing.detector import RESUME, Decision, Detector, Ended, Paused, Resumed, Started
 from voxrtc.endpointing.waits import Pause
+from voxrtc.settings import Endpointing
 
 pytestmark = pytest.mark.models
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from voxrtc.config import Settings
 from voxrtc.endpointing.networks import Networks
 from voxrtc.errors import ConfigError
 from voxrtc.models import store
+from voxrtc.settings import Settings
 
 
 def settings(strategy: str, cache: Path | None = None) -> Settings:

@@ -12,9 +12,9 @@ import pytest
 
 from tests.endpointing.sounds import clip, silence
 from voxrtc.audio import HEARD_RATE, Samples
-from voxrtc.config import Settings
 from voxrtc.endpointing.prosody import SECONDS, WAITING, Prosody
 from voxrtc.models import store
+from voxrtc.settings import Settings
 
 pytestmark = pytest.mark.models
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxrtc.audio import HEARD_RATE
-from voxrtc.config import Endpointing
 from voxrtc.endpointing import waits
 from voxrtc.endpointing.waits import COMPLETE, STRATEGIES, FixedWait, FusedWait, Pause, SmartTurnWait, make
 from voxrtc.errors import ConfigError
+from voxrtc.settings import Endpointing
 
 MS = HEARD_RATE // 1000
 SETTINGS = Endpointing(min_silence_ms=200, max_silence_ms=1500, doubt=0.5, sure=0.9, threshold=0.6, evidence_ms=400)

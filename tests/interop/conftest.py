@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.running import Server, start, stop
-from voxrtc.config import Settings
 from voxrtc.models import store
 from voxrtc.models.asr.whisper import Whisper
+from voxrtc.settings import Settings
 
 DETERMINATE = {"DIALOGUE__TEMPERATURE": "0", "DIALOGUE__MAX_REPLY_TOKENS": "16"}
 """The same short reply for every client."""

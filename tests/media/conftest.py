@@ -6,8 +6,8 @@ import pytest
 
 from tests.media.callers import Caller
 from voxrtc.audio import Samples
-from voxrtc.config import Media, Settings
 from voxrtc.media.peer import Peer
+from voxrtc.settings import Media, Settings
 
 Call = Callable[..., Awaitable[tuple[Caller, Peer]]]
 

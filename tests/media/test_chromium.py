@@ -12,8 +12,8 @@ import pytest
 
 from tests.chromium import AUTOPLAY, CHROMIUM, FLAGS, MICROPHONE
 from voxrtc.audio import SPOKEN_RATE, Mark, Samples, level_dbfs
-from voxrtc.config import Settings
 from voxrtc.media.peer import Peer
+from voxrtc.settings import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 

@@ -7,10 +7,10 @@ import pytest
 
 from tests.coturn import INSTALLED, coturn
 from tests.media.test_chromium import page
-from voxrtc.config import Settings
 from voxrtc.media.addresses import Addresses, Interface
 from voxrtc.media.peer import Peer
 from voxrtc.media.site import Site
+from voxrtc.settings import Settings
 
 __all__ = ["page"]
 pytestmark = [

@@ -18,13 +18,13 @@ from tests.coturn import INSTALLED, Coturn, coturn, free
 from tests.media import callers
 from tests.media.callers import Caller
 from tests.media.conftest import Call
-from voxrtc.config import Settings
 from voxrtc.media import connection as connection_module
 from voxrtc.media import seam, turn
 from voxrtc.media.addresses import Addresses, Interface
 from voxrtc.media.connection import MAX_PAIRS, MAX_WAITING, Connection
 from voxrtc.media.peer import Peer
 from voxrtc.media.site import Site
+from voxrtc.settings import Settings
 
 pytestmark = pytest.mark.timeout(60)
 needs_coturn = pytest.mark.skipif(not INSTALLED, reason="there is no turnserver (tests/packages.sh installs it)")

@@ -14,9 +14,9 @@ from OpenSSL import SSL
 
 from tests.calling import idle
 from tests.media.callers import Caller
-from voxrtc.config import Settings
 from voxrtc.media import dtls
 from voxrtc.media.peer import Peer
+from voxrtc.settings import Settings
 
 
 def rsa_certificate() -> RTCCertificate:

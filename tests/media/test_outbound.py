@@ -8,10 +8,10 @@ import pytest
 from tests.media.callers import clip, likeness
 from voxrtc.audio import HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Mark, Recording, Samples, resample
 from voxrtc.bench.virtual import in_virtual_time
-from voxrtc.config import Media
 from voxrtc.media.opus import SILENCE, Decoder
 from voxrtc.media.outbound import PACKET_TICKS, STALL_S, TAIL, Outbound
 from voxrtc.media.sending import Report
+from voxrtc.settings import Media
 
 SPEECH = resample(clip("jfk")[: 2 * HEARD_RATE], HEARD_RATE, SPOKEN_RATE)
 STEP = 0.02

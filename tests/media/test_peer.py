@@ -14,13 +14,13 @@ import pytest
 from tests.media.callers import Caller, clip, likeness
 from tests.media.conftest import Call
 from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_RATE, Block, Mark, Samples, resample
-from voxrtc.config import Media, Settings
 from voxrtc.errors import SdpError, VoxrtcError
 from voxrtc.events import MediaStats
 from voxrtc.media import peer as peer_module
 from voxrtc.media.channel import MAX_MESSAGE, UNSENT
 from voxrtc.media.peer import Peer
 from voxrtc.media.sdp import MAX_CANDIDATES
+from voxrtc.settings import Media, Settings
 
 SPEECH = clip("jfk")[: 3 * HEARD_RATE]
 TONE: Samples = (0.3 * np.sin(2 * np.pi * 440 * np.arange(SPOKEN_RATE) / SPOKEN_RATE)).astype(np.float32)

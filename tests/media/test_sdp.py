@@ -7,10 +7,10 @@ from aiortc.sdp import SessionDescription
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxrtc.config import Settings
 from voxrtc.errors import SdpError
 from voxrtc.media import sdp
 from voxrtc.media.peer import Peer
+from voxrtc.settings import Settings
 
 OFFERS = {path.stem: path.read_text() for path in sorted((Path(__file__).parent / "offers").glob("*.sdp"))}
 CHROMIUM = OFFERS["chromium-audio"]

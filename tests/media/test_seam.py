@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from tests.media.callers import clip
 from tests.media.conftest import Call
 from voxrtc.audio import HEARD_RATE
-from voxrtc.config import Settings
 from voxrtc.media import connection, ice, seam
 from voxrtc.media.jitter import Packet
 from voxrtc.media.opus import SILENCE
 from voxrtc.media.sending import Report
 from voxrtc.media.site import Site
+from voxrtc.settings import Settings
 
 
 def test_the_versions_are_the_ones_this_was_written_for() -> None:

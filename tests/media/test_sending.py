@@ -8,10 +8,10 @@ from tests.media.callers import Caller, clip
 from voxrtc.audio import HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, Mark, Samples, resample
 from voxrtc.bench.detour import Detour, anonymous
 from voxrtc.bench.impair import Impairment
-from voxrtc.config import Media, Settings
 from voxrtc.media import opus
 from voxrtc.media.peer import Peer
 from voxrtc.media.sending import DECAY, LEAST_BITRATE, Effort, Report, Sending
+from voxrtc.settings import Media, Settings
 
 SPEECH = resample(clip("austen-0880")[: 3 * HEARD_RATE], HEARD_RATE, SPOKEN_RATE)
 

@@ -6,12 +6,12 @@ import pytest
 
 from tests.coturn import free
 from tests.media.callers import Caller
-from voxrtc.config import Settings
 from voxrtc.errors import CallsFull
 from voxrtc.media import site as site_module
 from voxrtc.media.addresses import Addresses, Interface
 from voxrtc.media.peer import Peer
 from voxrtc.media.site import Site
+from voxrtc.settings import Settings
 
 
 def site(server: dict[str, Any] | None = None, **media: Any) -> Site:

@@ -12,10 +12,10 @@ from aioice.ice import StunProtocol
 
 from tests.calling import idle
 from tests.coturn import INSTALLED, SECRET, Coturn, coturn, free
-from voxrtc.config import IceServer, Settings, Turn
 from voxrtc.media import turn
 from voxrtc.media.connection import Connection, Protocol
 from voxrtc.media.site import Site
+from voxrtc.settings import IceServer, Settings, Turn
 
 pytestmark = pytest.mark.timeout(60)
 needs_coturn = pytest.mark.skipif(not INSTALLED, reason="there is no turnserver (tests/packages.sh installs it)")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from voxrtc.config import Settings
 from voxrtc.models.client import HostClient
+from voxrtc.settings import Settings
 
 Spawn = Callable[..., HostClient]
 

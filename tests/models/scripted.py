@@ -22,7 +22,6 @@ from collections.abc import AsyncGenerator
 
 import numpy as np
 
-from voxrtc.config import Settings
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.profiles import Progress
 from voxrtc.models.urgency import SPECULATIVE, Urgency
@@ -41,6 +40,7 @@ from voxrtc.models.wire import (
     pack,
     unpack,
 )
+from voxrtc.settings import Settings
 
 WARM = Ready(
     profile="scripted",

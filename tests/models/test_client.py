@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import uvloop
 
-from voxrtc.config import Settings
 from voxrtc.errors import GaveWay, HostLost, ModelsError
 from voxrtc.models.client import HostClient
 from voxrtc.models.wire import Answer, Heard, Prepare, Said, Speak, unpack
+from voxrtc.settings import Settings
 
 
 def ask(text: str, **more: object) -> Answer:

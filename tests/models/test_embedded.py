@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from voxrtc.audio import SPOKEN_RATE, from_pcm16, level_dbfs, resample
-from voxrtc.config import Settings
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.embedded import Embedded
 from voxrtc.models.tts import espeak
@@ -28,6 +27,7 @@ from voxrtc.models.wire import (
     pack,
     unpack,
 )
+from voxrtc.settings import Settings
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 

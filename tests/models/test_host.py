@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from voxrtc.config import Settings
 from voxrtc.models.host import LISTENING
 from voxrtc.models.stream import MessageReader, frame, from_host
 from voxrtc.models.wire import Answer, Ask, Broken, Cancel, Done, Failed, FromHost, Item, Loading, Message, Ready, Said
+from voxrtc.settings import Settings
 
 HERE = Path(__file__).parent
 
@@ -225,7 +225,7 @@ async def test_sigterm_ends_it_with_work_under_way(spawn):
 
 PARENT = """
 import asyncio, sys
-from voxrtc.config import Settings
+from voxrtc.settings import Settings
 from voxrtc.models.client import HostClient
 
 async def main():

@@ -16,11 +16,11 @@ from io import BytesIO
 
 import pytest
 
-from voxrtc.config import Settings
 from voxrtc.errors import StoreError
 from voxrtc.models import catalogue, store
 from voxrtc.models.catalogue import CATALOGUE, File, Hub, Index, Model, Package, Piece, Wheel
 from voxrtc.models.places import pip_reason
+from voxrtc.settings import Settings
 
 PART = 300_000
 

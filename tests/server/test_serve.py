@@ -20,11 +20,11 @@ import pytest
 
 from tests.calling import Guest, idle
 from tests.e2e.running import ROOT, Server, free_port, get
-from voxrtc.config import Settings
 from voxrtc.errors import ModelsError, VoxrtcError
 from voxrtc.models import client
 from voxrtc.server import serve as serve_module
 from voxrtc.server.serve import Running, running, serve
+from voxrtc.settings import Settings
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(60)]
 

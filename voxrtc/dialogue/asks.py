@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from voxrtc.audio import Samples
-from voxrtc.config import Settings
 from voxrtc.dialogue.memory import Exchange, Memory
 from voxrtc.dialogue.phrases import ONE_MOMENT, words
 from voxrtc.dialogue.thought import Manner
 from voxrtc.dialogue.tools import Toolbox
 from voxrtc.models.wire import Answer, Prepare, pack
+from voxrtc.settings import Settings
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 
 from voxrtc.audio import HEARD_RATE, AudioOut, Samples
-from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.asks import Asks, Tongue
 from voxrtc.dialogue.last import LastReply
@@ -28,6 +27,7 @@ from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.events import Ended, FalseInterruption, Interrupted, SpeculationDropped, TurnDropped
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Answer, Heard
+from voxrtc.settings import Settings
 
 
 class Assistant:

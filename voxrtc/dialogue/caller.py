@@ -10,7 +10,6 @@ import asyncio
 import logging
 
 from voxrtc.audio import HEARD_RATE, AudioOut, Block, Samples
-from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.assistant import Assistant
 from voxrtc.dialogue.echo import EchoGuard
@@ -26,6 +25,7 @@ from voxrtc.errors import ModelsError
 from voxrtc.events import SpeechPaused, SpeechResumed, SpeechStarted, Transcript, TurnDropped, TurnEnded
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Heard
+from voxrtc.settings import Settings
 
 log = logging.getLogger(__name__)
 

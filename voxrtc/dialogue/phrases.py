@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxrtc.audio import SPOKEN_RATE, Recording, Samples
-from voxrtc.config import Settings
 from voxrtc.errors import ModelsError
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Speak, Speech, pack, unpack
+from voxrtc.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -167,4 +167,4 @@ def two_tones() -> Samples:
 def _tone(hz: float, seconds: float = 0.22, level: float = 0.12) -> Samples:
     t = np.arange(int(seconds * SPOKEN_RATE)) / SPOKEN_RATE
     envelope = np.sin(np.pi * t / seconds) ** 2  # no click at either end
-    return (level * envelope * np.sin(2 * np.pi * hz * t)).astype(np.float32)
+    return np.asarray(level * envelope * np.sin(2 * np.pi * hz * t), np.float32)

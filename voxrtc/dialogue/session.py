@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from voxrtc.audio import AudioIn, AudioOut
-from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.assistant import Assistant
 from voxrtc.dialogue.caller import Caller
@@ -30,6 +29,7 @@ from voxrtc.events import CallEnded, CallStarted, Event, MemoryExported, Notice
 from voxrtc.languages import NAMES
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Heard
+from voxrtc.settings import Settings
 
 log = logging.getLogger(__name__)
 

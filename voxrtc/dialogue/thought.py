@@ -9,13 +9,13 @@ from typing import Protocol
 
 import msgspec
 
-from voxrtc.config import Tts
 from voxrtc.dialogue.clauses import ClauseCutter
 from voxrtc.dialogue.spoken import Growing, SpokenClause
 from voxrtc.dialogue.tools import Toolbox
 from voxrtc.errors import ModelsError
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Answer, Heard, Said, ToolCall, Utterance
+from voxrtc.settings import Tts
 
 MOST_STEPS = 4
 """Rounds of functions called for one reply; after these it has to be words."""

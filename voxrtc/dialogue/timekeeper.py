@@ -7,13 +7,13 @@ import logging
 from collections.abc import Callable
 
 from voxrtc.audio import HEARD_RATE
-from voxrtc.config import Dialogue
 from voxrtc.dialogue.announce import CallClock
 from voxrtc.dialogue.assistant import Assistant
 from voxrtc.dialogue.caller import Caller
 from voxrtc.dialogue.phrases import GOODBYE, STILL_THERE
 from voxrtc.dialogue.reply import Reply
 from voxrtc.dialogue.tasks import Tasks
+from voxrtc.settings import Dialogue
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from voxrtc.config import Settings
 from voxrtc.dialogue.announce import Announcer
 from voxrtc.dialogue.functions import MOST, NAME, Function
 from voxrtc.dialogue.schemas import closed, mismatch
 from voxrtc.errors import frames
 from voxrtc.events import ToolCalled, ToolEnded
 from voxrtc.models.wire import Tool, ToolCall, Utterance
+from voxrtc.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from typing import Literal, Protocol
 import numpy as np
 
 from voxrtc.audio import HEARD_RATE, Block, Samples
-from voxrtc.config import Endpointing
 from voxrtc.endpointing.vad import FRAME, Frame, SileroModel, Vad
 from voxrtc.endpointing.waits import Pause, Wait, make
+from voxrtc.settings import Endpointing
 
 MS = HEARD_RATE // 1000
 BRIDGE = 50 * MS

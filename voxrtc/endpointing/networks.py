@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxrtc.config import Settings
 from voxrtc.endpointing import waits
 from voxrtc.endpointing.prosody import Prosody
 from voxrtc.endpointing.vad import SileroModel
 from voxrtc.models import store
+from voxrtc.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from voxrtc.audio import HEARD_RATE
-from voxrtc.config import Endpointing
 from voxrtc.endpointing.words import hangs
 from voxrtc.errors import ConfigError
+from voxrtc.settings import Endpointing
 
 
 @dataclass(slots=True)

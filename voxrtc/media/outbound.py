@@ -15,10 +15,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from voxrtc.audio import BLOCK_MS, SPOKEN_BLOCK, SPOKEN_RATE, Ducking, Mark, Recording, Samples, Sent, Tap
-from voxrtc.config import Media
 from voxrtc.media import opus
 from voxrtc.media.reel import Reel
 from voxrtc.media.sending import Sending
+from voxrtc.settings import Media
 
 PACKET_S = BLOCK_MS / 1000
 PACKET_TICKS = opus.RTP_RATE * BLOCK_MS // 1000

@@ -13,7 +13,6 @@ from aiortc import RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 
 from voxrtc.audio import AudioIn, AudioOut
-from voxrtc.config import Settings
 from voxrtc.errors import SdpError, VoxrtcError
 from voxrtc.media import dtls, ice, sdp, seam
 from voxrtc.media.channel import Channel
@@ -23,6 +22,7 @@ from voxrtc.media.outbound import PACKET_S, Outbound
 from voxrtc.media.presence import Presence
 from voxrtc.media.sending import Report
 from voxrtc.media.site import Site
+from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from voxrtc.config import Media
 from voxrtc.media.opus import Encoder
+from voxrtc.settings import Media
 
 LEAST_BITRATE = 12_000
 """Bits per second below which Opus no longer gives speech its full width."""

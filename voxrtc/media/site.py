@@ -7,11 +7,11 @@ import ipaddress
 import logging
 import socket
 
-from voxrtc.config import Settings
 from voxrtc.errors import CallsFull
 from voxrtc.media.addresses import Addresses
 from voxrtc.media.public import PublicAddress
 from voxrtc.media.turn import Relay
+from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

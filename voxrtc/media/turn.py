@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, cast
 from aioice import Connection, stun
 from aioice.ice import StunProtocol, relayed_candidate
 
-from voxrtc.config import Turn
 from voxrtc.errors import VoxrtcError
+from voxrtc.settings import Turn
 from voxrtc.urls import TURN_URL
 
 logger = logging.getLogger(__name__)

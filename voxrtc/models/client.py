@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TypeVar
 
 from voxrtc.audio import Samples
-from voxrtc.config import Settings
 from voxrtc.errors import HostLost, ModelsError
 from voxrtc.models.connection import Connection, Stream
 from voxrtc.models.process import HostProcess
@@ -36,6 +35,7 @@ from voxrtc.models.wire import (
     Verb,
     pack,
 )
+from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

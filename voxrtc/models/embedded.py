@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 
 from voxrtc.audio import HEARD_RATE
-from voxrtc.config import Settings
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models import threads
 from voxrtc.models.asr.whisper import CAREFUL_S, SHORTEST_S, Whisper
@@ -49,6 +48,7 @@ from voxrtc.models.wire import (
     unpack,
 )
 from voxrtc.models.worker import Job, Worker
+from voxrtc.settings import Settings
 
 THINKS = {
     "qwen2.5-1.5b": "Qwen2.5-Coder 1.5B Instruct (Q4_K_M, llama.cpp)",
@@ -106,7 +106,7 @@ class Embedded:
 
     def _load(self, progress: Progress) -> _Engines:
         models = self._settings.models
-        hears, thinks = (ensure(name, models.cache_path, progress) for name in (models.asr, models.llm))
+        hears, thinks = (ensure(name, models.cache_path, progress) for name in (models.whisper, models.llm))
         with ThreadPoolExecutor(2, "loading") as pool:  # most of it waits for the disk, or uses one core
             ears = pool.submit(self._load_ears_and_voices, hears, progress)
             mind = pool.submit(self._load_mind, thinks, progress)
@@ -117,7 +117,7 @@ class Embedded:
 
     def _load_ears_and_voices(self, folder: Path, progress: Progress) -> tuple[Whisper, dict[str, Voice]]:
         """Whisper and the voices, each run once as a call will."""
-        progress(f"loading {self._settings.models.asr}", 0.0)
+        progress(f"loading {self._settings.models.whisper}", 0.0)
         whisper = Whisper(folder, threads.count(self._settings.models.threads))
         hiss = np.random.default_rng(0).standard_normal(int(CAREFUL_S * HEARD_RATE), np.float32) * 0.01
         for seconds in (SHORTEST_S / 2, CAREFUL_S - 2):

@@ -22,7 +22,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voxrtc.config import Settings
 from voxrtc.errors import GaveWay, ModelsError, VoxrtcError
 from voxrtc.models import profiles
 from voxrtc.models.profiles import Profile
@@ -47,6 +46,7 @@ from voxrtc.models.wire import (
     Transcribe,
     Verb,
 )
+from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

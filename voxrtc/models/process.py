@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from voxrtc.config import Settings
 from voxrtc.errors import HostLost
 from voxrtc.models.host import EXIT_GRACE_S, LISTENING
 from voxrtc.models.stream import BUFFER
+from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

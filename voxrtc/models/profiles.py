@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from voxrtc.config import Settings
 from voxrtc.models.urgency import Urgency
 from voxrtc.models.wire import Answer, Ending, Ends, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, Transcribe
+from voxrtc.settings import Settings
 
 Progress = Callable[[str, float], None]
 """Called with what is being done ("loading qwen2.5-1.5b") and how far it is, 0..1."""

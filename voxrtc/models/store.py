@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from voxrtc.config import Settings
 from voxrtc.errors import StoreError
 from voxrtc.models.catalogue import CATALOGUE, File, Model
 from voxrtc.models.partial import Partial, sha256
 from voxrtc.models.places import fetch
+from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Status:
 
 def needed(settings: Settings) -> list[str]:
     """The names of the models that these settings run with."""
-    names = [settings.models.asr, settings.models.llm, "silero-vad", "smart-turn-v3.2"]
+    names = [settings.models.whisper, settings.models.llm, "silero-vad", "smart-turn-v3.2"]
     if settings.models.turns not in ("none", *names):
         names.append(settings.models.turns)
     return [*names, "hibari"] if settings.tts.voice == "hibari" else names

@@ -10,12 +10,12 @@ from pathlib import Path
 from aiohttp import web
 
 from voxrtc.calls import Calls
-from voxrtc.config import Settings
 from voxrtc.errors import BadMemory, CallsFull, SdpError, UnknownCall, VoxrtcError, frames
 from voxrtc.metrics import Metrics
 from voxrtc.server import offer, ops
 from voxrtc.server.keys import CALLS, METRICS, SETTINGS, STATUS
 from voxrtc.server.status import Status
+from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

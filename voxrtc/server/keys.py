@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from voxrtc.calls import Calls
-from voxrtc.config import Settings
 from voxrtc.metrics import Metrics
 from voxrtc.server.status import Status
+from voxrtc.settings import Settings
 
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 CALLS: web.AppKey[Calls] = web.AppKey("calls", Calls)

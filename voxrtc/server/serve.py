@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from voxrtc.calls import Calls
-from voxrtc.config import Settings
 from voxrtc.endpointing.networks import Networks
 from voxrtc.errors import VoxrtcError
 from voxrtc.metrics import Metrics
@@ -23,6 +22,7 @@ from voxrtc.models.client import HostClient
 from voxrtc.models.wire import Ready
 from voxrtc.server.app import make_app, make_ops_app, make_runner
 from voxrtc.server.status import Status
+from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

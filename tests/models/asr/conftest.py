@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from voxrtc.audio import Samples, from_pcm16
-from voxrtc.config import Settings
 from voxrtc.models.asr.whisper import Whisper
 from voxrtc.models.store import ensure
+from voxrtc.settings import Settings
 
 DATA = Path(__file__).parents[2] / "data"
 

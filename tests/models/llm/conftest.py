@@ -2,9 +2,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from voxrtc.config import Settings
 from voxrtc.models.llm.gguf import Gguf
 from voxrtc.models.store import ensure
+from voxrtc.settings import Settings
 
 CONTEXT = 512
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from voxrtc.config import Settings
 from voxrtc.errors import ModelsError
 from voxrtc.models.llm.calling import Sorter, explain, grammar
 from voxrtc.models.llm.gguf import Gguf, Sampling
 from voxrtc.models.store import ensure
 from voxrtc.models.wire import Tool, Utterance
+from voxrtc.settings import Settings
 
 SYSTEM = Settings().dialogue.system_prompt
 WEATHER = Tool(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from voxrtc.audio import HEARD_RATE, SPOKEN_RATE, Samples, resample
-from voxrtc.config import Settings
 from voxrtc.models.asr.whisper import Whisper
 from voxrtc.models.store import ensure
+from voxrtc.settings import Settings
 
 
 @pytest.fixture(scope="session")

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_BLOCK, SPOKEN_RATE, AudioIn, AudioOut, Mark, Samples
 from voxrtc.calls import Answered
-from voxrtc.config import Settings
 from voxrtc.errors import UnknownCall, VoxrtcError
 from voxrtc.media.peer import Peer
 from voxrtc.media.site import Site
+from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

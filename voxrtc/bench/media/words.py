@@ -22,12 +22,12 @@ from voxrtc.bench.clip import BITRATE, OPUS_FRAME, OPUS_RATE
 from voxrtc.bench.impair import CLEAR, Impairment
 from voxrtc.bench.turns.recordings import Recording, recordings
 from voxrtc.bench.wer import Errors, count_errors
-from voxrtc.config import Settings
 from voxrtc.errors import VoxrtcError
 from voxrtc.media.inbound import Inbound
 from voxrtc.media.jitter import Packet
 from voxrtc.models import store
 from voxrtc.models.asr.whisper import Whisper
+from voxrtc.settings import Settings
 
 STEP_S = 0.02
 QUIET_S = 0.5
@@ -62,7 +62,7 @@ def understood(
     ``folder``: clips with their words besides those of tests/data. Raises AudioError, StoreError.
     """
     models = settings.models
-    whisper = Whisper(store.ensure(models.asr, models.cache_path, lambda what, fraction: None), threads=1)
+    whisper = Whisper(store.ensure(models.whisper, models.cache_path, lambda what, fraction: None), threads=1)
     return error_rates(
         recordings(folder), networks(), lambda samples: whisper.hear(samples, "en").text, seeds, progress, settings
     )

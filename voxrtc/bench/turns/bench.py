@@ -15,7 +15,7 @@ from voxrtc.bench.turns.company import Programme, Scores
 from voxrtc.bench.turns.evidence import evidence
 from voxrtc.bench.turns.product import RULES
 from voxrtc.bench.turns.recordings import Recording, recordings
-from voxrtc.config import Settings
+from voxrtc.settings import Settings
 
 Progress = Callable[[str, float], None]
 QUICK_CLIPS = 4

@@ -16,9 +16,9 @@ from voxrtc.bench.turns.recordings import recordings
 from voxrtc.bench.turns.scene import Scene
 from voxrtc.bench.turns.sounds import Sounds
 from voxrtc.bench.turns.stage import Stage, Take
-from voxrtc.config import Settings
 from voxrtc.models import store
 from voxrtc.models.asr.whisper import Whisper
+from voxrtc.settings import Settings
 
 Scores = dict[str, dict[str, Any]]
 """Of each suite."""
@@ -83,7 +83,8 @@ class Company:
         """What whisper makes of a noise."""
         if self._whisper is None:
             models = self._programme.settings.models
-            self._whisper = Whisper(store.ensure(models.asr, models.cache_path, lambda what, fraction: None), threads=1)
+            folder = store.ensure(models.whisper, models.cache_path, lambda what, fraction: None)
+            self._whisper = Whisper(folder, threads=1)
         return self._whisper.hear(samples, "en").text
 
 

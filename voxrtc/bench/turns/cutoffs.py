@@ -16,8 +16,8 @@ from typing import Any
 from voxrtc.bench.turns.places import places
 from voxrtc.bench.turns.recordings import Recording
 from voxrtc.bench.turns.traces import Models, Trace, trace
-from voxrtc.config import Endpointing
 from voxrtc.endpointing.waits import STRATEGIES
+from voxrtc.settings import Endpointing
 
 TUNED_ON = frozenset({"austen-0870", "austen-0880", "austen-0890"})
 """The recordings that the rules' defaults were chosen on; all others are held out."""

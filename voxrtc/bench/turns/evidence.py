@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from voxrtc.bench.turns.traces import Models
-from voxrtc.config import Settings
 from voxrtc.endpointing.prosody import Prosody
 from voxrtc.endpointing.vad import SileroModel
 from voxrtc.models import store
 from voxrtc.models.asr.whisper import Whisper
 from voxrtc.models.llm.gguf import Gguf
 from voxrtc.models.threads import count
+from voxrtc.settings import Settings
 
 READER = "smollm2-135m"
 """Reads for the end of turns, also where the configuration has nothing do so: the fused rule is measured with it."""

@@ -116,8 +116,8 @@ def shaped(random: np.random.Generator, size: int, low: float, high: float) -> S
 def _decaying(samples: Samples, attack_ms: float, fall_ms: float) -> Samples:
     """``samples`` with the loudness of something struck: up in ``attack_ms``, then down by 1/e each ``fall_ms``."""
     ms = np.arange(samples.size) * 1000 / HEARD_RATE
-    return (samples * np.minimum(1, ms / attack_ms) * np.exp(-np.maximum(0, ms - attack_ms) / fall_ms)).astype(
-        np.float32
+    return np.asarray(
+        samples * np.minimum(1, ms / attack_ms) * np.exp(-np.maximum(0, ms - attack_ms) / fall_ms), np.float32
     )
 
 

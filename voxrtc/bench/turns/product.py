@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voxrtc.config import Settings
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.session import Session
 from voxrtc.endpointing.detector import Detector
 from voxrtc.endpointing.networks import Networks
 from voxrtc.events import Event
 from voxrtc.models.verbs import Models
+from voxrtc.settings import Settings
 
 RULES = ("vad", "smart_turn", "fused")
 LONG_S = 3_600.0

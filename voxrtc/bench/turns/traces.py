@@ -12,13 +12,13 @@ import numpy as np
 
 from voxrtc.audio import BLOCK, HEARD_RATE, Block, Samples
 from voxrtc.bench.turns.places import Place
-from voxrtc.config import Endpointing
 from voxrtc.endpointing.detector import Detector, Paused
 from voxrtc.endpointing.prosody import Prosody
 from voxrtc.endpointing.vad import SileroModel
 from voxrtc.endpointing.waits import Pause, Wait
 from voxrtc.models.asr.whisper import Whisper
 from voxrtc.models.llm.gguf import Gguf
+from voxrtc.settings import Endpointing
 
 PROSODY_MS = 35.0
 WHISPER_MS, WHISPER_MS_PER_S = 60.0, 30.0
@@ -128,4 +128,4 @@ def _sound(place: Place, noise_dbfs: float, seed: int) -> Samples:
     if not tail.size:
         sound[at - fade : at] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
     random = np.random.default_rng(seed)
-    return sound + (random.standard_normal(sound.size) * 10 ** (noise_dbfs / 20)).astype(np.float32)
+    return sound + np.asarray(random.standard_normal(sound.size) * 10 ** (noise_dbfs / 20), np.float32)

@@ -53,7 +53,7 @@ def mel_filters() -> NDArray[np.float32]:
     falling = ramps[2:] / widths[1:, np.newaxis]
     area = 2.0 / (edges[2:] - edges[:-2])
     filters = np.maximum(0.0, np.minimum(rising, falling)) * area[:, np.newaxis]
-    return filters.astype(np.float32)
+    return np.asarray(filters, np.float32)
 
 
 # Slaney's mel scale (Auditory Toolbox, 1998): linear below 1 kHz, 27 steps to a factor of 6.4 above.

@@ -1,0 +1,1 @@
+"""Voxtral: hears and thinks for all callers at once, on one GPU."""
