@@ -151,8 +151,7 @@ def resample(samples: Samples, rate: int, to: int) -> Samples:
     frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :].astype(np.float32), format="flt", layout="mono")
     frame.sample_rate = rate
     frames = [*resampler.resample(frame), *resampler.resample(None)]
-    samples: Samples = np.concatenate([f.to_ndarray()[0] for f in frames]).astype(np.float32, copy=False)
-    return samples
+    return np.concatenate([np.asarray(f.to_ndarray()[0], np.float32) for f in frames])
 
 
 def level_dbfs(samples: Samples) -> float:
