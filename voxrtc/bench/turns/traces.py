@@ -129,4 +129,5 @@ def _sound(place: Place, noise_dbfs: float, seed: int) -> Samples:
         sound[at - fade : at] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
     random = np.random.default_rng(seed)
     noise: Samples = np.asarray(random.standard_normal(sound.size) * 10 ** (noise_dbfs / 20), np.float32)
-    return np.add(sound, noise)
+    sound += noise
+    return np.asarray(sound, np.float32)

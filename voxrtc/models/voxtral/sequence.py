@@ -57,7 +57,9 @@ def clip_of(number: int) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. ``temperature`` 0: the likeliest. Equal ``seed`` and prompt: equal tokens, whatever else runs."""
+    """How tokens are drawn. ``temperature`` 0: the likeliest.
+
+    Equal ``seed`` and prompt give equal tokens, whatever else runs at the same time."""
 
     temperature: float = 0.0
     seed: int = 0
