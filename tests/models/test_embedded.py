@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import wave
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import pytest
 from voxrtc.audio import SPOKEN_RATE, from_pcm16, level_dbfs, resample
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.embedded import Embedded
+from voxrtc.models.llm.ending import UNKNOWN
+from voxrtc.models.reading import Reading
 from voxrtc.models.tts import espeak
 from voxrtc.models.urgency import SPECULATIVE, Urgency
 from voxrtc.models.wire import (
@@ -159,28 +160,29 @@ async def test_reading_for_an_end_may_be_given_up(profile):
 
 
 async def test_without_a_model_that_reads_nothing_is_told(profile, monkeypatch):
-    monkeypatch.setattr(profile, "_engines", dataclasses.replace(profile._engines, turns=None))
+    monkeypatch.setattr(profile.reading, "_turns", None)
     assert await ends(profile, "Tell me a joke") < 0
 
 
 async def test_no_model_that_reads_is_loaded_where_none_is_wanted():
     """Nor fetched: the store is not asked."""
     settings = Settings.model_validate({"models": {"turns": "none", "cache_dir": "/nonexistent"}})
-    profile = Embedded(settings)
-    assert profile._load_turns(lambda what, fraction: None) is None
-    await profile.close()
+    reading = Reading(settings.models)
+    reading.load(lambda what, fraction: None)
+    assert await collect(reading.ends(Ends("Tell me a joke", "en"))) == [Ending(UNKNOWN)]
+    await reading.close()
 
 
 async def test_closing_an_answer_stops_the_model(profile, monkeypatch):
     """The request ends within two tokens of the one that was read last, not after all of its 400."""
     usages = []
-    generate = profile._engines.gguf.generate
+    generate = profile.thinking.gguf.generate
 
     def watched(*args, **kwargs):
         usages.append(generate(*args, **kwargs))
         return usages[-1]
 
-    monkeypatch.setattr(profile._engines.gguf, "generate", watched)
+    monkeypatch.setattr(profile.thinking.gguf, "generate", watched)
     stream = profile.answer(answer(text="Tell me a long story about a king and his ships.", tokens=400))
     for _ in range(3):
         await anext(stream)
@@ -201,7 +203,7 @@ async def test_answers_give_prepare_no_way(profile):
 
 async def test_prepare_does_nothing_while_a_caller_waits(profile, monkeypatch):
     asked = []
-    monkeypatch.setattr(profile, "_read", lambda *args: asked.append(args))
+    monkeypatch.setattr(profile.thinking, "_read", lambda *args: asked.append(args))
     stream = profile.answer(answer(text="Tell me about the sea.", tokens=60))
     await anext(stream)
     assert await collect(profile.prepare(Prepare("other", SYSTEM, [], "How are"))) == []
@@ -211,9 +213,9 @@ async def test_prepare_does_nothing_while_a_caller_waits(profile, monkeypatch):
 
 async def test_prepared_words_are_not_read_again(profile, monkeypatch):
     usages = []
-    generate = profile._engines.gguf.generate
+    generate = profile.thinking.gguf.generate
     monkeypatch.setattr(
-        profile._engines.gguf, "generate", lambda *a, **k: usages.append(generate(*a, **k)) or usages[-1]
+        profile.thinking.gguf, "generate", lambda *a, **k: usages.append(generate(*a, **k)) or usages[-1]
     )
     history = [Utterance("user", "Hello."), Utterance("assistant", "Hi, what can I do", interrupted=True)]
     words = "I would like to know how far it is from Paris"
@@ -225,9 +227,9 @@ async def test_prepared_words_are_not_read_again(profile, monkeypatch):
 
 async def test_two_sessions_interleaved_do_not_read_each_other(profile, monkeypatch):
     usages = []
-    generate = profile._engines.gguf.generate
+    generate = profile.thinking.gguf.generate
     monkeypatch.setattr(
-        profile._engines.gguf, "generate", lambda *a, **k: usages.append(generate(*a, **k)) or usages[-1]
+        profile.thinking.gguf, "generate", lambda *a, **k: usages.append(generate(*a, **k)) or usages[-1]
     )
     topics = {"a": "the mountains of the moon", "b": "birds that can fly backwards"}
     histories: dict[str, list[Utterance]] = {name: [] for name in topics}
@@ -342,9 +344,8 @@ async def test_other_languages_are_spoken_by_espeak(profile):
 
 
 async def test_other_languages_without_espeak_are_refused(profile, monkeypatch):
-    voices = {name: voice for name, voice in profile._engines.voices.items() if name != "espeak"}
-    engines = dataclasses.replace(profile._engines, voices=voices)
-    monkeypatch.setattr(profile, "_engines", engines)
+    voices = {name: voice for name, voice in profile.speaking.voices.items() if name != "espeak"}
+    monkeypatch.setattr(profile.speaking, "voices", voices)
     with pytest.raises(ModelsError, match=r"voxrtc\[espeak\]"):
         await collect(profile.speak(Speak(text="Guten Tag", language="de")))
 

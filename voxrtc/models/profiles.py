@@ -38,6 +38,16 @@ class Profile(Protocol):
 
 def make(settings: Settings) -> Profile:
     """The profile that ``models.profile`` names. Imports its runtimes only now."""
-    from voxrtc.models.embedded import Embedded  # the runtimes load with it
+    match settings.models.profile:
+        case "embedded":
+            from voxrtc.models.embedded import Embedded
 
-    return Embedded(settings)
+            return Embedded(settings)
+        case "voxtral":
+            from voxrtc.models.voxtral.profile import Voxtral
+
+            return Voxtral(settings)
+        case "remote":
+            from voxrtc.models.remote.profile import Remote
+
+            return Remote(settings)

@@ -13,6 +13,7 @@ SPECULATIVE = 1
 FIRST."""
 LAST = 2
 """What may also not happen (partial transcripts, prepare): given way by as guesses are, and by those as well."""
+GAVE_WAY = "a guess gave way to what another caller waits for"
 
 
 class Urgency:
