@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -147,6 +146,8 @@ def resample(samples: Samples, rate: int, to: int) -> Samples:
     """``samples`` (n,) at ``rate`` Hz as (about n * to / rate,) at ``to`` Hz (libswresample)."""
     if rate == to or not samples.size:
         return samples
+    import av  # FFmpeg only where it is used: what hears on a GPU takes samples as they are
+
     resampler = av.AudioResampler(format="flt", layout="mono", rate=to)
     frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :].astype(np.float32), format="flt", layout="mono")
     frame.sample_rate = rate
