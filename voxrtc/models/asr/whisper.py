@@ -27,6 +27,7 @@ import tokenizers
 
 from voxrtc.audio import HEARD_RATE, Samples, level_dbfs
 from voxrtc.errors import ModelsError
+from voxrtc.models.asr.cutting import Limits, cut
 from voxrtc.models.asr.features import HOP, log_mel
 from voxrtc.models.wire import Heard
 
@@ -36,8 +37,8 @@ CAREFUL_S = 15.0
 """Windows, in seconds: silence after the clip, the least there may be, and what a repeated sentence is heard with."""
 LONGEST_S = 30.0
 """What the model's positions hold."""
-CUT_S = (22.0, 28.0)
-"""A longer clip is cut at the quietest place between these, counted from the last cut."""
+CUT = Limits(22.0, 28.0)
+"""How a longer clip is cut; what is left of LONGEST_S is for the tail."""
 LEAST_S = 0.08
 POSITION_S = 0.02
 """Seconds in one position of the encoder."""
@@ -225,17 +226,7 @@ def _begins_again(tokens: list[int]) -> int:
 
 
 def _pieces(samples: Samples) -> list[Samples]:
-    """``samples`` cut at quiet places so that none is longer than CUT_S[1] seconds, which leaves room for the tail."""
-    pieces = []
-    earliest, latest = (int(s * HEARD_RATE) for s in CUT_S)
-    while samples.size > latest:
-        cut = earliest + _quietest(samples[earliest:latest])
-        pieces.append(samples[:cut])
-        samples = samples[cut:]
-    return [*pieces, samples]
-
-
-def _quietest(samples: Samples, span: int = HEARD_RATE // 5) -> int:
-    """The middle of the 200 ms of ``samples`` with the least energy."""
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    return int(np.argmin(energy[span:] - energy[:-span])) + span // 2
+    """``samples`` cut so that none is longer than CUT.latest."""
+    if samples.size <= CUT.latest * HEARD_RATE:
+        return [samples]
+    return [samples[piece.start : piece.end] for piece in cut(samples, CUT)]
