@@ -40,6 +40,14 @@ def test_first_filter_values_of_the_published_table():
     assert row[1] == pytest.approx(0.02486259, abs=2e-6)
 
 
+def test_large_v3_has_128_bands():
+    """openai/whisper assets/mel_filters.npz, mel_128: row 0 starts 0, 0.01237398."""
+    filters = mel_filters(128)
+    assert filters.shape == (128, WINDOW // 2 + 1)
+    assert filters[0, :2] == pytest.approx([0, 0.01237398], abs=2e-6)
+    assert log_mel(tone(440), 128).shape == (128, 100)
+
+
 @pytest.mark.parametrize("hz", [100, 440, 1000, 3000, 7000])
 def test_a_tone_is_loudest_in_its_band(hz):
     mel = log_mel(tone(hz))
