@@ -39,6 +39,8 @@ class ScriptedModels:
     """What each look at an unfinished turn sees; nothing when used up."""
     endings: dict[str, float] = field(default_factory=dict)
     """How probable it is that who said these words is done; negative, as not to be told, for all others."""
+    heard_after: int = 0
+    """How many pieces of the reply come before the words that it replies to; all, if there are fewer."""
     asr_s: float = 0.3
     token_s: float = 0.03
     first_token_s: float = 0.25
@@ -72,26 +74,28 @@ class ScriptedModels:
     async def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
         number = sum(line.role == "user" for line in ask.history) if self.by_turn else len(self.answers)
         self.answers.append(ask)
-        given = 0
-        if ask.audio is not None:
-            await self._work("answer", self.asr_s)
+        text = self.words[min(number, len(self.words) - 1)] if self.words else "hello there"
+        pieces = self._pieces(self.replies[min(number, len(self.replies) - 1)])
+        hears_at = -1 if ask.audio is None else min(self.heard_after, len(pieces))
+        for given in range(len(pieces) + (hears_at >= 0)):
+            if given == hears_at:
+                await self._work("answer", self.asr_s)
+                self._check("answer", given)
+                yield Heard(text, ask.language or "en", 0.9)
+                if not text:
+                    return
+                continue
+            if not given or given - 1 == hears_at == 0:
+                await self._work("answer", self.first_token_s)
             self._check("answer", given)
-            text = self.words[min(number, len(self.words) - 1)] if self.words else "hello there"
-            yield Heard(text, ask.language or "en", 0.9)
-            given += 1
-            if not text:
-                return
-        await self._work("answer", self.first_token_s)
-        reply = self.replies[min(number, len(self.replies) - 1)]
-        if reply.startswith("{"):
-            call = json.loads(reply)
-            yield ToolCall(call["name"], json.dumps(call["arguments"]), f"id-{len(self.answers)}")
-            return
-        for token in re.findall(r"\s*\S+", reply):
-            self._check("answer", given)
-            yield Said(token)
-            given += 1
+            yield pieces[given - (0 <= hears_at < given)]
             await self._work("answer", self.token_s)
+
+    def _pieces(self, reply: str) -> Sequence[Said | ToolCall]:
+        if not reply.startswith("{"):
+            return [Said(token) for token in re.findall(r"\s*\S+", reply)]
+        call = json.loads(reply)
+        return [ToolCall(call["name"], json.dumps(call["arguments"]), f"id-{len(self.answers)}")]
 
     async def ends(self, text: str, language: str) -> float:
         self.read.append((text, language))

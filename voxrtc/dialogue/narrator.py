@@ -73,7 +73,7 @@ class Narrator:
             reply=reply.number,
             endpoint_ms=round((turn.decided - turn.end) * 1000 / HEARD_RATE, 1),
             asr_ms=_ms(times.asked, heard),
-            first_token_ms=_ms(heard, times.first_text),
+            first_token_ms=max(0.0, _ms(heard, times.first_text)),
             first_audio_ms=_ms(spoken, times.first_audio),
             voice_to_voice_ms=_ms(spoken, times.begun),
             speculated=reply.speculated,

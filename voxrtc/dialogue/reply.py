@@ -1,7 +1,8 @@
 """One answer of the assistant: thought, cut into clauses, voiced, and played, each while the one before goes on.
 
 It may be begun before it is known to be wanted (*speculative*): it is then made up to the samples of its first
-clause, and waits, unheard, to be released or dropped.
+clause, and waits, unheard, to be released or dropped. It may also be made before it is known what the caller said
+(models.verbs): it then waits, unheard and untold, for that.
 """
 
 from __future__ import annotations
@@ -82,6 +83,11 @@ class Reply:
         self._thought = Thought(script, manner, models, toolbox, self)
         self._clauses: Growing[SpokenClause] = Growing()  # those of the thought, and an apology
         self._released = asyncio.Event()
+        self._settled = asyncio.Event()  # what it answers is known, or will not be
+        self._playable = asyncio.Event()
+        if isinstance(script, str) or script.audio is None:
+            self._settled.set()
+            self._playable.set()
         self._making: asyncio.Task[None] | None = None
         self._playing: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()  # of the player's; a cancelled task may yet run for a step
@@ -102,7 +108,8 @@ class Reply:
             self._models.release(self._guess)
 
     def play(self, mouth: AudioOut, tasks: Tasks, back: bool = False) -> None:
-        """Play it, from where it was heard last, into ``mouth``; tells ``reply_over`` when all of it was heard.
+        """Play it, from where it was heard last, into ``mouth``, once it is known that there is something to answer;
+        tells ``reply_over`` when all of it was heard.
         ``back``: begin a moment before that, so that no word is lost to having been cut off."""
         for clause in self._clauses.items:
             clause.rewind(back)
@@ -172,12 +179,14 @@ class Reply:
 
     async def _make(self) -> None:
         thinking = asyncio.create_task(self._thought.run(), name="reply's thought")
+        thinking.add_done_callback(lambda _: self._settled.set())
         try:
             await self._voice()
         except GaveWay as error:
             if not self.audible:  # else a guess was released as it gave way, and what there is of it is being heard
                 self._fail(error)
         except ModelsError as error:
+            await self._settled.wait()  # what the voice fails to answer is to be known all the same
             self._fail(error)
         finally:
             thinking.cancel()
@@ -188,6 +197,9 @@ class Reply:
 
     def thought_heard(self, heard: Heard) -> None:
         self.heard = heard
+        self._settled.set()
+        if heard.text.strip():
+            self._playable.set()
         self._listener.reply_heard(self, heard)
 
     def thought_clause(self, clause: SpokenClause) -> None:
@@ -220,6 +232,7 @@ class Reply:
     async def _speak(self, clause: SpokenClause) -> None:
         language = self._manner.language
         if language == "auto":
+            await self._settled.wait()
             language = self.heard.language if self.heard is not None else "en"
         manner = self._manner
         ask = Speak(read_aloud(clause.text), manner.voice, language, manner.tts.speed, guess=self.guess_name())
@@ -239,8 +252,11 @@ class Reply:
             self._phrases.keep(ask, parts)
 
     def _fail(self, error: ModelsError) -> None:
-        """Say an apology after what could be made."""
+        """Say an apology after what could be made, if it is known what that answers."""
         self.failure = error
+        if not self._playable.is_set():
+            self._clauses.items.clear()  # nobody follows them yet
+            self._playable.set()
         for clause in self._clauses.items:
             clause.speech.close()
         end = self._clauses.items[-1].end if self._clauses.items else 0
@@ -253,6 +269,7 @@ class Reply:
     # -- playing ----------------------------------------------------------------------------------------------
 
     async def _play(self, mouth: AudioOut, stopped: asyncio.Event) -> None:
+        await self._playable.wait()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pour(mouth, stopped), name="reply's pouring")
             watch = group.create_task(self._watch(mouth), name="reply's watch")

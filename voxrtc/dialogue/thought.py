@@ -61,7 +61,10 @@ class Thinker(Protocol):
 
 
 class Thought:
-    """Makes ``clauses`` of ``script``: what to ask the models, or the text itself."""
+    """Makes ``clauses`` of ``script``: what to ask the models, or the text itself.
+
+    Clauses may come before it is known what was heard (models.verbs): ``thinker`` keeps these to itself until then.
+    """
 
     def __init__(
         self, script: Answer | str, manner: Manner, models: Models, toolbox: Toolbox | None, thinker: Thinker
@@ -105,9 +108,13 @@ class Thought:
                 steps=[*ask.steps, *steps],
                 may_call=rounds < MOST_STEPS,
             )
-        understood = self._heard is None or self._heard.text.strip()
-        if understood and all(clause.filler for clause in self.clauses.items):
+        if not self._silent and all(clause.filler for clause in self.clauses.items):
             raise ModelsError("the language model had no answer")
+
+    @property
+    def _silent(self) -> bool:
+        """Whether it turned out that there is nothing to answer."""
+        return self._heard is not None and not self._heard.text.strip()
 
     async def _answered(self, ask: Answer) -> list[ToolCall]:
         """Take what the models give, as long as they give something; returns the functions that they want called."""
@@ -120,8 +127,12 @@ class Thought:
                 async for item in stream:
                     patience.reschedule(_now() + patience_s)
                     self._take(item, cutter, calls)
+                    if self._silent:
+                        return []
         except TimeoutError:
             raise ModelsError(f"the models gave no sign for {patience_s:g} s") from None
+        if ask.audio is not None and self._heard is None:
+            raise ModelsError("the models did not tell what they heard")
         self._add(cutter.finish())
         if calls and (self._toolbox is None or not ask.may_call):
             raise ModelsError("the language model called a function where there was none to call")

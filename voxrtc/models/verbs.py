@@ -25,8 +25,10 @@ class Models(Protocol):
         """The words in ``audio`` (n,) at 16 kHz. Empty text where there is no speech in it."""
 
     def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
-        """First one Heard (only where ``ask.audio`` is set; nothing follows it if its text is empty), then the
-        reply's text in pieces, which append to the whole as they stand, or a ToolCall of one of ``ask.tools``.
+        """The reply's text in pieces, which append to the whole as they stand, or a ToolCall of one of ``ask.tools``;
+        and, where ``ask.audio`` is set, one Heard, before the first of these, between them or after the last: what
+        hears and thinks at once has its first words before it has all of the caller's. Empty text in Heard means that
+        there is no speech to answer: nothing follows it, and what came before it is not to be used.
 
         Of a guess (``ask.guess``) it also raises GaveWay, where another caller waits for the models."""
 
