@@ -221,6 +221,8 @@ class Remote(Section):
     model: str = Field("mistralai/Voxtral-Mini-3B-2507", min_length=1)
     hearing_model: str = ""
     hears: Literal["audio", "transcripts"] = "audio"
+    transcribes: Literal["auto", "server", "whisper"] = "auto"
+    max_requests: int = Field(64, ge=4, le=10_000)
     connect_timeout_s: Seconds = 5.0
     timeout_s: Seconds = 30.0
     retries: int = Field(2, ge=0, le=10)
