@@ -1,8 +1,8 @@
 """Voxtral's front end: log-mel spectrograms of whole windows of 30 s, in torch on the runner's device.
 
-It is Whisper large-v3's (voxrtc.models.asr.features has the sources), and what transformers' VoxtralProcessor gives, without
-its way through a WAV file. A clip of several windows is one spectrogram that is cut: its loudest point sets the
-level of all of them, and frames at the borders hear both sides.
+It is Whisper large-v3's (voxrtc.models.asr.features has the sources), and what transformers' VoxtralProcessor gives,
+without its way through a WAV file. A clip of several windows is one spectrogram that is cut: its loudest point sets
+the level of all of them, and frames at the borders hear both sides.
 """
 
 from __future__ import annotations
