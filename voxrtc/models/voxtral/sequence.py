@@ -102,7 +102,7 @@ class Pick:
 
 
 class Runner(Protocol):
-    """The GPU's work. One thread calls it, one call at a time; each call is done when it returns.
+    """The GPU's work. One thread calls it, one call at a time; a prompt or a step is done when the call returns.
 
     Pages are numbered 1 to ``pages``, and hold ``page_size`` tokens each; page 0 is the runner's own.
     """
@@ -125,7 +125,9 @@ class Runner(Protocol):
         """How many tokens of a prompt can be read in ``limit_ms`` beside steps of ``rows`` rows; some, at the least."""
 
     def encode(self, clip: Clip) -> Generator[None, None, None]:
-        """Encode in stages, each of which is short; the last one sets ``clip.embeds``. Closing it gives it up."""
+        """Encode in stages, each of which is short; the last one sets ``clip.embeds``. Closing it gives it up.
+
+        One clip at a time: another one's encoding begins after this one's end, or after it was closed."""
 
     def prefill(self, chunk: Chunk) -> Pick | None:
         """Read a chunk; the token after it where it is the last."""

@@ -1,0 +1,120 @@
+"""The language model over paged memory: embeddings of any tokens in, their keys and values kept, hidden states out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from voxrtc.models.voxtral.attention import Attention, Context
+from voxrtc.models.voxtral.checkpoint import Weights
+from voxrtc.models.voxtral.layers import after_attention, attention_inputs, encoder_layer, rms_norm, rotary_tables
+
+logger = logging.getLogger(__name__)
+
+
+class Compiled:
+    """Functions that torch.compile makes faster where it can; where it cannot they are called as they are."""
+
+    def __init__(self, wanted: bool) -> None:
+        self.on = wanted
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if not self.on:
+            return function
+        compiled = torch.compile(function, dynamic=True)
+
+        def call(*args: Any) -> Any:
+            if not self.on:
+                return function(*args)
+            try:
+                return compiled(*args)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a compiler fails with, there is another way
+                self.on = False
+                logger.warning("torch.compile does not work here (%s); going on without it", _first_line(error))
+                return function(*args)
+
+        return call
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+
+
+class TextModel:
+    """Reads and writes ``memory`` (layers, 2, pages, page size, kv heads, head dim): keys and values of every token."""
+
+    def __init__(
+        self, weights: Weights, attention: Attention, memory: Tensor, context: int, compiled: Compiled
+    ) -> None:
+        self._weights = weights
+        self._attention = attention
+        self._memory = memory
+        self._rotary = rotary_tables(weights.text, context, weights.norm.dtype, memory.device)
+        self._before = compiled(attention_inputs)
+        self._after = compiled(after_attention)
+
+    @property
+    def page_size(self) -> int:
+        return self._memory.shape[3]
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """(n,) to (n, hidden)."""
+        return functional.embedding(tokens, self._weights.embedding)
+
+    def forward(self, x: Tensor, positions: Tensor, slots: Tensor, context: Context, one_sequence: bool) -> Tensor:
+        """Hidden states (n, hidden) of embeddings ``x`` (n, hidden), before the last norm.
+
+        ``positions`` (n,): of the tokens in their sequences. ``slots`` (n,): where their keys and values go, as page *
+        page size + offset. Either the n tokens are the last of one sequence, or one each of n sequences.
+        """
+        shape, size = self._weights.text, x.shape[0]
+        cos, sin = self._rotary[:, positions]
+        attend = self._attention.prefill if one_sequence else self._attention.decode
+        for layer, (keys, values) in zip(self._weights.layers, self._memory, strict=True):
+            q, k, v = self._before(x, layer.norm, layer.qkv.weight, cos, sin, shape)
+            keys.flatten(0, 1).index_copy_(0, slots, k)
+            values.flatten(0, 1).index_copy_(0, slots, v)
+            attended = attend(q, keys, values, context).reshape(size, -1)
+            x = self._after(
+                x, attended, layer.out.weight, layer.mlp_norm, layer.gate_up.weight, layer.down.weight, shape
+            )
+        return x
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(n, hidden) to (n, vocabulary)."""
+        normed = rms_norm(x, self._weights.norm, self._weights.text.norm_eps)
+        return functional.linear(normed, self._weights.head.weight)
+
+
+class Encoder:
+    """Whisper's encoder and Voxtral's projector, in stages: of one window (bands, frames) to (tokens, hidden)."""
+
+    def __init__(self, weights: Weights, compiled: Compiled) -> None:
+        self._weights = weights
+        self._layer = compiled(encoder_layer)
+
+    def begin(self, mel: Tensor) -> Tensor:
+        """(bands, frames) float32 to (positions, hidden of the encoder)."""
+        first, second = self._weights.conv
+        x = functional.gelu(first(mel[None].to(first.weight.dtype)))
+        x = functional.gelu(second(x))
+        return x[0].transpose(0, 1) + self._weights.positions
+
+    def layers(self, x: Tensor, first: int, last: int) -> Tensor:
+        """Layers ``first`` up to ``last``."""
+        for layer in self._weights.encoder[first:last]:
+            x = self._layer(x, layer, self._weights.audio.heads)
+        return x
+
+    def end(self, x: Tensor) -> Tensor:
+        """(positions, hidden of the encoder) to (tokens, hidden of the language model)."""
+        narrow, wide = self._weights.projector
+        stacked = self._weights.encoder_norm(x).reshape(-1, self._weights.audio.stacked * self._weights.audio.hidden)
+        return functional.linear(functional.gelu(functional.linear(stacked, narrow.weight)), wide.weight)

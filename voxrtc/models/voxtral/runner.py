@@ -1,0 +1,268 @@
+"""The GPU's work of Voxtral: encoding sound, reading prompts, decoding; as CUDA graphs where that is possible.
+
+Each piece of work is captured at the start in a few sizes: prompts of up to 512 tokens at a time, steps of up to
+``rows`` sequences. Work of another size is padded to the next one; what is written for padding goes to page 0. Where
+nothing is captured, nothing is padded.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxrtc.models.voxtral.attention import Attention
+from voxrtc.models.voxtral.checkpoint import Weights
+from voxrtc.models.voxtral.features import LogMel
+from voxrtc.models.voxtral.forward import Compiled, Encoder, TextModel
+from voxrtc.models.voxtral.graphs import Piece, Pieces
+from voxrtc.models.voxtral.sequence import Chunk, Clip, Pick, Row, clip_of
+from voxrtc.models.voxtral.work import Prompt, Step
+
+logger = logging.getLogger(__name__)
+
+PROMPT_SIZES = (16, 32, 64, 128, 256, 512)
+"""Tokens of a prompt that are read at once."""
+STAGE_MS = 10.0
+"""How long one stage of the encoder may take; decoding goes on between stages."""
+TRIES = 3
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a runner holds: ``pages`` of ``page_size`` tokens, sequences of ``context`` tokens, steps of ``rows`` rows."""
+
+    pages: int
+    page_size: int
+    context: int
+    rows: int
+
+
+class VoxtralRunner:
+    """Voxtral's weights at work. Implements sequence.Runner. All calls in one thread; warm() before any other work."""
+
+    def __init__(
+        self, weights: Weights, attention: Attention, plan: Plan, *, compiles: bool = False, captures: bool = True
+    ) -> None:
+        shape = weights.text
+        self._plan = plan
+        self._weights = weights
+        self._attention = attention
+        self._device = weights.norm.device
+        size = (shape.layers, 2, plan.pages + 1, plan.page_size, shape.kv_heads, shape.head_dim)
+        self._memory = torch.zeros(size, dtype=weights.norm.dtype, device=self._device)
+        self._most_pages = -(-(plan.context + PROMPT_SIZES[-1]) // plan.page_size)
+        self._compiled = Compiled(compiles)
+        positions = self._most_pages * plan.page_size
+        self._model = TextModel(weights, attention, self._memory, positions, self._compiled)
+        self._encoder = Encoder(weights, self._compiled)
+        self._mel = LogMel(self._device)
+        self._pieces = Pieces(self._device, captures and attention.captures)
+        self._stage_pieces = Pieces(self._device, captures)
+        self._steps: dict[int, Step] = {}
+        self._prompts: dict[int, Prompt] = {}
+        frames = 2 * weights.audio.positions
+        self._window = torch.zeros(weights.audio.bands, frames, dtype=torch.float32, device=self._device)
+        self._stages: list[Piece[Tensor]] = []
+        self._costs: dict[int, float] = {}
+        """Milliseconds that a prompt of each size takes."""
+
+    # -- what there is --------------------------------------------------------------------------------------
+
+    @property
+    def page_size(self) -> int:
+        return self._plan.page_size
+
+    @property
+    def pages(self) -> int:
+        return self._plan.pages
+
+    @property
+    def context(self) -> int:
+        return self._plan.context
+
+    @property
+    def rows(self) -> int:
+        return self._plan.rows
+
+    @property
+    def stages(self) -> int:
+        """In how many stages a window is encoded."""
+        return len(self._stages)
+
+    def report(self) -> dict[str, str]:
+        """What was chosen here, for the log and for people."""
+        memory = self._memory.numel() * self._memory.element_size()
+        return {
+            "device": torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "CPU",
+            "attention": self._attention.name,
+            "CUDA graphs": "yes" if self._pieces.captures else "no",
+            "torch.compile": "yes" if self._compiled.on else "no",
+            "weights": f"{self._weights.bytes / 1e9:.2f} GB",
+            "conversations": f"{memory / 1e9:.2f} GB: {self.pages} pages of {self.page_size} tokens",
+        }
+
+    def chunk_size(self, rows: int, limit_ms: float) -> int:
+        if not rows:
+            return PROMPT_SIZES[-1]
+        return max((size for size, ms in self._costs.items() if ms <= limit_ms), default=PROMPT_SIZES[0])
+
+    # -- the start --------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def warm(self, progress: Progress) -> None:
+        """Run, and where possible capture, every piece of every size; learn how long prompts take."""
+        began = time.monotonic()
+        progress("warming Voxtral up", 0.0)
+        self._make_stages()
+        sizes = [("step", size) for size in _doubling(self.rows)] + [("prompt", size) for size in PROMPT_SIZES]
+        for number, (kind, size) in enumerate(reversed(sizes)):  # the large first: the small fit into their memory
+            progress("warming Voxtral up", (1 + number) / (1 + len(sizes)))
+            if not self._pieces.captures:
+                continue
+            if kind == "step":
+                self._steps[size] = Step(self._model, self._pieces, size, self._most_pages, self._device)
+            else:
+                self._prompts[size] = self._prompt(size)
+        self._learn_costs()
+        report = ", ".join(f"{what}: {how}" for what, how in self.report().items())
+        logger.info("Voxtral is warm after %.1f s (%s)", time.monotonic() - began, report)
+
+    def _learn_costs(self) -> None:
+        def cost(size: int) -> float:
+            pages = [0] * -(-size // self.page_size)
+            return self._time(lambda: self.prefill(Chunk([1] * size, 0, pages, {}, last=True)))
+
+        if self._pieces.captures:
+            self._costs = {size: cost(size) for size in PROMPT_SIZES}
+        else:  # on a CPU the long ones take long, and are in proportion
+            least = cost(PROMPT_SIZES[0])
+            self._costs = {size: least * size / PROMPT_SIZES[0] for size in PROMPT_SIZES}
+
+    def _make_stages(self) -> None:
+        """Cut the encoder into stages of about STAGE_MS."""
+        count = self._weights.audio.layers
+
+        def whole() -> Tensor:
+            return self._encoder.end(self._encoder.layers(self._encoder.begin(self._window), 0, count))
+
+        groups = max(1, min(count, round(self._time(whole) / STAGE_MS)))
+        edges = [count * number // groups for number in range(groups + 1)]
+        source = self._window
+        for first, last in zip(edges, edges[1:], strict=False):
+            source = self._add_stage(source, first, last)
+
+    def _add_stage(self, source: Tensor, first: int, last: int) -> Tensor:
+        """A stage of some layers that reads ``source``; returns where it leaves its result."""
+
+        def work() -> Tensor:
+            x = self._encoder.begin(source) if first == 0 else source
+            x = self._encoder.layers(x, first, last)
+            return self._encoder.end(x) if last == self._weights.audio.layers else x
+
+        kept = torch.empty_like(work())  # not in the graphs' memory: other pieces run between two stages
+        self._stages.append(self._stage_pieces.make(lambda: kept.copy_(work())))
+        return kept
+
+    def _time(self, work: Callable[[], Any]) -> float:
+        """Milliseconds that ``work`` takes once it is warm."""
+        on_gpu = self._device.type == "cuda"
+        if on_gpu:
+            work()
+        took = []
+        for _ in range(TRIES if on_gpu else 1):
+            self._finish()
+            began = time.perf_counter()
+            work()
+            self._finish()
+            took.append(time.perf_counter() - began)
+        return min(took) * 1e3
+
+    def _finish(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.current_stream(self._device).synchronize()
+
+    # -- the work ---------------------------------------------------------------------------------------------
+
+    def encode(self, clip: Clip) -> Generator[None, None, None]:
+        with torch.inference_mode():
+            mel = self._mel(clip.samples)
+        windows = []
+        for window in mel:
+            for number, stage in enumerate(self._stages):
+                yield
+                with torch.inference_mode():
+                    if number == 0:
+                        self._window.copy_(window)
+                    embeds = stage()
+            windows.append(embeds.clone())
+        clip.embeds = torch.cat(windows)
+
+    @torch.inference_mode()
+    def prefill(self, chunk: Chunk) -> Pick | None:
+        pick = None
+        for at in range(0, len(chunk.ids), PROMPT_SIZES[-1]):
+            ids = chunk.ids[at : at + PROMPT_SIZES[-1]]
+            last = chunk.last and at + len(ids) == len(chunk.ids)
+            pick = self._read(Chunk(ids, chunk.start + at, chunk.pages, chunk.clips, last, chunk.sampling))
+        return pick
+
+    def _read(self, chunk: Chunk) -> Pick | None:
+        count = len(chunk.ids)
+        prompt = next((self._prompts[size] for size in PROMPT_SIZES if self._prompts and size >= count), None)
+        prompt = prompt or self._prompt(count)
+        prompt.load(chunk, list(_heard(chunk)))
+        prompt.run()
+        if chunk.last:
+            return _picks(prompt.pick(), 1)[0]
+        self._finish()
+        return None
+
+    def _prompt(self, size: int) -> Prompt:
+        return Prompt(self._model, self._pieces, size, self._most_pages, self._device)
+
+    @torch.inference_mode()
+    def decode(self, rows: Sequence[Row]) -> list[Pick]:
+        count = len(rows)
+        step = next((self._steps[size] for size in sorted(self._steps) if size >= count), None)
+        step = step or Step(self._model, self._pieces, count, self._most_pages, self._device)
+        step.load(rows)
+        return _picks(step.run(), count)
+
+
+def _heard(chunk: Chunk) -> Iterator[tuple[int, Tensor]]:
+    """Where in the chunk embeddings of sound stand, and which: a stretch for each clip."""
+    at = 0
+    while at < len(chunk.ids):
+        place = clip_of(chunk.ids[at])
+        if place is None:
+            at += 1
+            continue
+        clip = chunk.clips[place[0]]
+        assert clip.embeds is not None, "a chunk may be read once its clips are encoded"
+        count = min(len(chunk.ids) - at, clip.tokens - place[1])
+        yield at, clip.embeds[place[1] : place[1] + count]
+        at += count
+
+
+def _picks(result: Tensor, count: int) -> list[Pick]:
+    """The picks in ``result`` (2, n) int32: tokens, and the bits of their log-probabilities. Waits for the GPU, once."""
+    numbers = result.cpu().numpy()
+    logprobs = numbers[1].view(np.float32)
+    return [Pick(int(numbers[0, n]), float(logprobs[n])) for n in range(count)]
+
+
+def _doubling(most: int) -> list[int]:
+    """1, 2, 4 and so on, and ``most``."""
+    sizes = [1]
+    while sizes[-1] < most:
+        sizes.append(min(2 * sizes[-1], most))
+    return sizes

@@ -1,0 +1,50 @@
+"""Drawing tokens on the GPU: greedy or at a temperature, each row with a seed of its own.
+
+A draw is the largest of logits / temperature + Gumbel noise (Gumbel 1954; Maddison et al. 2014, arXiv:1411.0030). The
+noise is a hash of seed, position and token, not a generator's state: a row's tokens do not depend on what runs beside
+it, in which row it stands, or on whether its step was replayed from a CUDA graph.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+MIN_P = 0.05
+"""Tokens less probable than this, times the likeliest one's, are not drawn (Nguyen et al. 2024, arXiv:2407.01082)."""
+_MASK = 0xFFFFFFFF
+
+
+def draw(logits: Tensor, temperatures: Tensor, seeds: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Tokens (n,) int64 for ``logits`` (n, vocabulary), and the log of their probabilities at temperature 1, (n,) float32.
+
+    ``temperatures`` (n,) float32, 0 for the likeliest token; ``seeds`` (n,) int64 of 31 bits; ``positions`` (n,): of the
+    tokens that are drawn, in their sequences.
+    """
+    wide = logits.float()
+    hot = temperatures > 0
+    scaled = wide / torch.where(hot, temperatures, 1.0)[:, None]
+    likely = scaled >= scaled.amax(-1, keepdim=True) + math.log(MIN_P)
+    noisy = torch.where(likely, scaled + _gumbel(seeds, positions, wide.shape[-1]), float("-inf"))
+    tokens = torch.where(hot[:, None], noisy, wide).argmax(-1)
+    logprobs = wide.gather(-1, tokens[:, None])[:, 0] - wide.logsumexp(-1)
+    return tokens, logprobs
+
+
+def _gumbel(seeds: Tensor, positions: Tensor, count: int) -> Tensor:
+    """Standard Gumbel noise (n, count) float32."""
+    rows = _mix(_mix(seeds) ^ (positions.long() + 0x9E3779B9))
+    columns = torch.arange(count, device=seeds.device)
+    bits = _mix((rows[:, None] + columns * 0x85EBCA77) & _MASK)
+    uniform = ((bits >> 9).float() + 0.5) * 2.0**-23  # of 23 bits, so that none is rounded to 1
+    return -torch.log(-torch.log(uniform))
+
+
+def _mix(x: Tensor) -> Tensor:
+    """A hash of 32 bits to 32 bits in int64 (Wellons, "Prospecting for hash functions", lowbias32)."""
+    x = x & _MASK
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & _MASK
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & _MASK
+    return x ^ (x >> 16)
