@@ -14,7 +14,7 @@ FLOORS = [
     {"calls"},
     {"call"},
     {"dialogue"},
-    {"endpointing"},
+    {"endpointing", "transcription"},
     {"media", "models"},
     {"audio", "commands", "config", "errors", "events", "languages", "metrics", "settings", "sources", "urls"},
 ]

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOST_BYTES, MOST_SECONDS = 2**30, 4 * 3600.0
+"""Of a source that is named on the command line: its audio is held in memory, 230 MB an hour."""
+
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -111,28 +114,24 @@ def call(options: argparse.Namespace) -> int:
 
 
 def transcribe(options: argparse.Namespace) -> int:
-    """The words in a file, URL or data: URI."""
-    from voxrtc import sources
-    from voxrtc.models.client import HostClient
+    """The words in a file of any length, a URL or a data: URI: as text, JSON or subtitles."""
+    from voxrtc.sources import Guard
+    from voxrtc.transcription import files, formats
 
     settings = _settings(options)
-    samples = run(sources.load(options.source, sources.Guard(allow_paths=True)))
+    source = sys.stdin.buffer.read(MOST_BYTES + 1) if options.source == "-" else options.source
+    guard = Guard(allow_paths=True, max_bytes=MOST_BYTES, max_seconds=MOST_SECONDS)
+    samples = run(files.read(source, guard))  # what is wrong with it is told before models are loaded
     _pull(settings, [])
-
-    async def work() -> Any:
-        host = HostClient(settings)
-        try:
-            with _bars() as bars:
-                await host.start(_Reporter(bars))
-            return await host.transcribe(samples, options.language)
-        finally:
-            await host.close()
-
-    heard = run(work())
-    if options.json:
-        document = {"text": heard.text, "language": heard.language, "confidence": round(heard.confidence, 3)}
-        _write_json(options.json, document)
-    console.print(heard.text, markup=False, soft_wrap=True)
+    with _bars() as bars:
+        transcript = run(files.hear(samples, options.language, settings, _Reporter(bars)))
+    if options.json is not None:
+        _write_json(options.json, formats.verbose(transcript))
+    text = formats.RENDERERS[options.format](transcript)
+    if options.output is not None:
+        _write(options.output, text)
+    else:
+        console.out(text, end="", highlight=False)
     return 0
 
 
@@ -300,10 +299,13 @@ class _Reporter:
 
 
 def _write_json(path: Path | None, document: dict[str, Any]) -> None:
-    if path is None:
-        return
+    if path is not None:
+        _write(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise VoxrtcError(f"{path}: cannot be written: {error.strerror or error}") from None
 
@@ -329,7 +331,14 @@ def _parser() -> argparse.ArgumentParser:
     words = command("transcribe", transcribe)
     words.add_argument("source", help="a path, an http(s) URL, a data: URI, or - for standard input")
     words.add_argument("--language", help="ISO 639-1 code (default: detected)")
-    words.add_argument("--json", type=arguments.new_file, help="write text, language and confidence here")
+    words.add_argument(
+        "--format",
+        choices=["text", "json", "verbose_json", "srt", "vtt"],
+        default="text",
+        help="of the output (default %(default)s)",
+    )
+    words.add_argument("--output", type=arguments.new_file, metavar="FILE", help="write there, not to standard output")
+    words.add_argument("--json", type=arguments.new_file, help="also write text, language, confidence, segments here")
     files = command("models", models)
     files.add_argument("action", choices=["list", "pull", "verify"])
     files.add_argument("names", nargs="*", help="of which models (default: all; pull: what the configuration needs)")
