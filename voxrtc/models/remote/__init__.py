@@ -1,0 +1,1 @@
+"""The profile that asks an OpenAI-compatible server of models."""

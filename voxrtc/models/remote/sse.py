@@ -1,0 +1,58 @@
+"""Server-sent events (WHATWG HTML, 9.2.6), as far as chat completions use them: the ``data`` of each event.
+
+Tolerant of what servers do: comments, other fields, lines that end in LF, CR or CRLF, a byte order mark, and a last
+event without the empty line that ought to end it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from voxrtc.errors import ModelsError
+
+MAX_EVENT = 1 << 20
+"""Bytes of one event; more is not what a server of models sends."""
+_END = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+
+
+class Events:
+    """Makes events of bytes, wherever those are cut."""
+
+    def __init__(self) -> None:
+        self._line = b""
+        """What there is of a line that has not ended."""
+        self._data: list[bytes] = []
+        self._size = 0
+        self._after_cr = False
+        """The last byte was a CR: an LF that follows belongs to it."""
+        self._begun = False
+
+    def feed(self, received: bytes) -> list[str]:
+        """The events that end within ``received``. Raises ModelsError for one that is too long."""
+        if not received:
+            return []
+        if self._after_cr and received.startswith(b"\n"):
+            received = received[1:]
+        self._after_cr = received.endswith(b"\r")
+        *lines, self._line = _END.split(self._line + received)
+        events = [event for line in lines if (event := self._take(line)) is not None]
+        if self._size + len(self._line) > MAX_EVENT:
+            raise ModelsError("the server of models sent an event without an end")
+        return events
+
+    def finish(self) -> list[str]:
+        """The event that the stream ended in, if any."""
+        return [event for line in (self._line, b"") if (event := self._take(line)) is not None]
+
+    def _take(self, line: bytes) -> str | None:
+        if not self._begun:
+            self._begun, line = True, line.removeprefix(_BOM)
+        if line:
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                self._data.append(value.removeprefix(b" "))
+                self._size += len(value)
+            return None
+        data, self._data, self._size = self._data, [], 0
+        return b"\n".join(data).decode("utf-8", "replace") if data else None
