@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
     from transformers import VoxtralProcessor
 
+    from voxrtc.models.voxtral.tokens import Tokens
+
 _WHY = "the gpu extra is not installed"
 
 
@@ -40,3 +42,11 @@ def mistral(checkpoint: Path) -> MistralTokenizer:
     from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 
     return MistralTokenizer.from_file(checkpoint / "tekken.json")
+
+
+@pytest.fixture(scope="session")
+def tokens(checkpoint: Path) -> Tokens:
+    """Our tokenizer of the tiny checkpoint."""
+    from voxrtc.models.voxtral.tokens import Tokens
+
+    return Tokens(checkpoint)
