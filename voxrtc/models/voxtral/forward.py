@@ -13,6 +13,7 @@ from torch.nn import functional
 from voxrtc.models.voxtral.attention import Attention, Context
 from voxrtc.models.voxtral.checkpoint import Weights
 from voxrtc.models.voxtral.layers import after_attention, attention_inputs, encoder_layer, rms_norm, rotary_tables
+from voxrtc.models.voxtral.sampling import draw
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class TextModel:
         self._rotary = rotary_tables(weights.text, context, weights.norm.dtype, memory.device)
         self._before = compiled(attention_inputs)
         self._after = compiled(after_attention)
+        self._draw = compiled(draw)
 
     @property
     def page_size(self) -> int:
@@ -92,6 +94,13 @@ class TextModel:
         normed = rms_norm(x, self._weights.norm, self._weights.text.norm_eps)
         return functional.linear(normed, self._weights.head.weight)
 
+    def pick(self, x: Tensor, temperatures: Tensor, seeds: Tensor, positions: Tensor) -> Tensor:
+        """What is drawn after hidden states (n, hidden): (2, n) int32, tokens and the bits of their log-probabilities.
+
+        The other arguments are those of sampling.draw."""
+        tokens, logprobs = self._draw(self.logits(x), temperatures, seeds, positions)
+        return torch.stack((tokens.int(), logprobs.view(torch.int32)))
+
 
 class Encoder:
     """Whisper's encoder and Voxtral's projector, in stages: of one window (bands, frames) to (tokens, hidden)."""
@@ -110,7 +119,7 @@ class Encoder:
     def layers(self, x: Tensor, first: int, last: int) -> Tensor:
         """Layers ``first`` up to ``last``."""
         for layer in self._weights.encoder[first:last]:
-            x = self._layer(x, layer, self._weights.audio.heads)
+            x = self._layer(x, layer.tensors, self._weights.audio.heads)
         return x
 
     def end(self, x: Tensor) -> Tensor:

@@ -53,10 +53,16 @@ class AudioLayer(nn.Module):
 
     def __init__(
         self, norm: nn.LayerNorm, qkv: nn.Linear, out: nn.Linear, mlp: tuple[nn.LayerNorm, nn.Linear, nn.Linear]
-    ):
+    ) -> None:
         super().__init__()
         self.norm, self.qkv, self.out = norm, qkv, out
         self.mlp_norm, self.up, self.down = mlp
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Weight and bias of each map, in the order of its work."""
+        maps = (self.norm, self.qkv, self.out, self.mlp_norm, self.up, self.down)
+        return tuple(tensor for one in maps for tensor in (one.weight, one.bias))
 
 
 def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
@@ -104,7 +110,7 @@ def attention_inputs(
     turning, values = joined[:, : heads + kv], joined[:, heads + kv :]
     left, right = turning.chunk(2, dim=-1)
     turned = turning * cos[:, None] + torch.cat((-right, left), dim=-1) * sin[:, None]
-    return turned[:, :heads], turned[:, heads:], values
+    return turned[:, :heads].contiguous(), turned[:, heads:], values
 
 
 def after_attention(
@@ -116,15 +122,15 @@ def after_attention(
     return x + functional.linear(functional.silu(gate) * up, down)
 
 
-def encoder_layer(x: Tensor, layer: AudioLayer, heads: int) -> Tensor:
-    """One layer of Whisper's encoder: (positions, hidden) to the same; every position attends to all."""
+def encoder_layer(x: Tensor, weights: tuple[Tensor, ...], heads: int) -> Tensor:
+    """One layer of Whisper's encoder: (positions, hidden) to the same; every position attends to all.
+
+    ``weights``: those of AudioLayer.tensors."""
+    norm, norm_bias, qkv, qkv_bias, out, out_bias, mlp_norm, mlp_norm_bias, up, up_bias, down, down_bias = weights
     count, hidden = x.shape
-    joined = layer.qkv(layer.norm(x)).view(count, 3, heads, hidden // heads).permute(1, 2, 0, 3)
-    queries, keys, values = joined[0], joined[1], joined[2]
+    joined = functional.linear(functional.layer_norm(x, (hidden,), norm, norm_bias), qkv, qkv_bias)
+    queries, keys, values = joined.view(count, 3, heads, hidden // heads).permute(1, 2, 0, 3)
     attended = functional.scaled_dot_product_attention(queries[None], keys[None], values[None])[0]
-    x = x + layer.out(attended.transpose(0, 1).reshape(count, hidden))
-    x = x + layer.down(functional.gelu(layer.up(layer.mlp_norm(x))))
-    if x.dtype == torch.float16:
-        most = torch.finfo(x.dtype).max - 1000
-        x = torch.clamp(x, -most, most)
-    return x
+    x = x + functional.linear(attended.transpose(0, 1).reshape(count, hidden), out, out_bias)
+    wide = functional.gelu(functional.linear(functional.layer_norm(x, (hidden,), mlp_norm, mlp_norm_bias), up, up_bias))
+    return x + functional.linear(wide, down, down_bias)

@@ -7,6 +7,7 @@ nothing is captured, nothing is padded.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -27,8 +28,9 @@ from voxrtc.models.voxtral.work import Prompt, Step
 
 logger = logging.getLogger(__name__)
 
-PROMPT_SIZES = (16, 32, 64, 128, 256, 512)
-"""Tokens of a prompt that are read at once."""
+PROMPT_SIZES = (16, 32, 64, 128, 256, 384, 448, 512)
+"""Tokens of a prompt that are read at once. 384 holds a transcription and a later turn of one window, 448 a first turn
+with its persona."""
 STAGE_MS = 10.0
 """How long one stage of the encoder may take; decoding goes on between stages."""
 TRIES = 3
@@ -38,7 +40,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a runner holds: ``pages`` of ``page_size`` tokens, sequences of ``context`` tokens, steps of ``rows`` rows."""
+    """What a runner holds: ``pages`` of ``page_size`` tokens each, sequences of ``context`` tokens, ``rows`` in a step."""
 
     pages: int
     page_size: int
@@ -157,7 +159,7 @@ class VoxtralRunner:
         groups = max(1, min(count, round(self._time(whole) / STAGE_MS)))
         edges = [count * number // groups for number in range(groups + 1)]
         source = self._window
-        for first, last in zip(edges, edges[1:], strict=False):
+        for first, last in itertools.pairwise(edges):
             source = self._add_stage(source, first, last)
 
     def _add_stage(self, source: Tensor, first: int, last: int) -> Tensor:

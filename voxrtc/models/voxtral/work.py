@@ -10,7 +10,6 @@ from torch import Tensor
 from voxrtc.models.voxtral.attention import Context
 from voxrtc.models.voxtral.forward import TextModel
 from voxrtc.models.voxtral.graphs import Pieces
-from voxrtc.models.voxtral.sampling import draw
 from voxrtc.models.voxtral.sequence import Chunk, Row
 from voxrtc.models.voxtral.staging import Staging
 
@@ -44,7 +43,7 @@ class Step:
         slots = tables.gather(1, (positions // page)[:, None])[:, 0].long() * page + positions % page
         context = Context(tables, told.positions + 1, self._known)
         x = model.forward(model.embed(told.tokens), positions, slots, context, one_sequence=False)
-        return _drawn(model.logits(x), told, positions + 1)
+        return model.pick(x, told.temperatures, told.seeds, positions + 1)
 
 
 class Prompt:
@@ -92,9 +91,4 @@ class Prompt:
 
     def _pick(self) -> Tensor:
         told = self._staging
-        return _drawn(self._model.logits(self._last), told, (told.positions + told.tokens).long())
-
-
-def _drawn(logits: Tensor, told: Staging, positions: Tensor) -> Tensor:
-    tokens, logprobs = draw(logits, told.temperatures, told.seeds, positions)
-    return torch.stack((tokens.int(), logprobs.view(torch.int32)))
+        return self._model.pick(self._last, told.temperatures, told.seeds, (told.positions + told.tokens).long())
