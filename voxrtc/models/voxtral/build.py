@@ -7,7 +7,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,7 +18,9 @@ from voxrtc.models.voxtral.checkpoint import Take, Weights
 from voxrtc.models.voxtral.quantize import Bits
 from voxrtc.models.voxtral.runner import PROMPT_SIZES, Plan, VoxtralRunner
 from voxrtc.models.voxtral.sequence import WINDOW_TOKENS
-from voxrtc.settings import Settings
+
+if TYPE_CHECKING:
+    from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -74,6 +74,7 @@ class VoxtralRunner:
         frames = 2 * weights.audio.positions
         self._window = torch.zeros(weights.audio.bands, frames, dtype=torch.float32, device=self._device)
         self._stages: list[Piece[Tensor]] = []
+        self._hidden = torch.empty(0)
         self._costs: dict[int, float] = {}
         """Milliseconds that a prompt of each size takes."""
 
@@ -94,6 +95,11 @@ class VoxtralRunner:
     @property
     def rows(self) -> int:
         return self._plan.rows
+
+    @property
+    def weight_bytes(self) -> int:
+        """What the weights take, those in fewer bits as such."""
+        return self._weights.bytes
 
     @property
     def stages(self) -> int:
@@ -224,7 +230,9 @@ class VoxtralRunner:
         prompt.load(chunk, list(_heard(chunk)))
         prompt.run()
         if chunk.last:
-            return _picks(prompt.pick(), 1)[0]
+            picked = prompt.pick()
+            self._hidden = prompt.hidden
+            return _picks(picked, 1)[0]
         self._finish()
         return None
 
@@ -237,7 +245,14 @@ class VoxtralRunner:
         step = next((self._steps[size] for size in sorted(self._steps) if size >= count), None)
         step = step or Step(self._model, self._pieces, count, self._most_pages, self._device)
         step.load(rows)
-        return _picks(step.run(), count)
+        picked = step.run()
+        self._hidden = step.hidden[:count]
+        return _picks(picked, count)
+
+    @torch.inference_mode()
+    def logits(self) -> Tensor:
+        """(n, vocabulary): what the last picks were drawn from, row by row; for checks, before any other call."""
+        return self._model.logits(self._hidden)
 
 
 def _heard(chunk: Chunk) -> Iterator[tuple[int, Tensor]]:

@@ -22,6 +22,8 @@ class Step:
         self._staging = Staging(size, most_pages, 0, device)
         self._known: list[tuple[Sequence[int], int]] = []
         self._size = size
+        self.hidden = torch.empty(0)
+        """(size, hidden): what the last tokens were drawn from, until any other work is done."""
         self._piece = pieces.make(self._work)
 
     def load(self, rows: Sequence[Row]) -> None:
@@ -42,8 +44,8 @@ class Step:
         page = model.page_size
         slots = tables.gather(1, (positions // page)[:, None])[:, 0].long() * page + positions % page
         context = Context(tables, told.positions + 1, self._known)
-        x = model.forward(model.embed(told.tokens), positions, slots, context, one_sequence=False)
-        return model.pick(x, told.temperatures, told.seeds, positions + 1)
+        self.hidden = model.forward(model.embed(told.tokens), positions, slots, context, one_sequence=False)
+        return model.pick(self.hidden, told.temperatures, told.seeds, positions + 1)
 
 
 class Prompt:
@@ -54,7 +56,8 @@ class Prompt:
         self._size = size
         self._staging = Staging(1, most_pages, size, device)
         self._embeds = model.embed(self._staging.loose)
-        self._last = torch.zeros_like(self._embeds[:1])
+        self.hidden = torch.zeros_like(self._embeds[:1])
+        """(1, hidden): what the next token is drawn from."""
         self._known: list[tuple[Sequence[int], int]] = [([0] * most_pages, size)]
         self._reading = pieces.make(self._read)
         self._picking = pieces.make(self._pick)
@@ -87,8 +90,8 @@ class Prompt:
         # The padding counts as more of the same sequence: it comes after all that is real, so nothing sees it.
         context = Context(told.tables, start + self._size, self._known)
         x = model.forward(self._embeds, positions, slots, context, one_sequence=True)
-        self._last.copy_(x.index_select(0, count.long() - 1))
+        self.hidden.copy_(x.index_select(0, count.long() - 1))
 
     def _pick(self) -> Tensor:
         told = self._staging
-        return self._model.pick(self._last, told.temperatures, told.seeds, (told.positions + told.tokens).long())
+        return self._model.pick(self.hidden, told.temperatures, told.seeds, (told.positions + told.tokens).long())
