@@ -15,8 +15,8 @@ from yarl import URL
 from voxrtc.bench.caller import Caller, CallFailed
 from voxrtc.bench.clip import Clip, load_clips
 from voxrtc.bench.conversation import Patience, converse
-from voxrtc.bench.machine import Load, listening_pid, machine
-from voxrtc.bench.report import CallRow, Row, profile_of, summary, today
+from voxrtc.bench.machine import Load, listening_pid, machine, today
+from voxrtc.bench.report import CallRow, Row, profile_of, summary
 from voxrtc.bench.server import Server
 from voxrtc.bench.turn import Turn
 

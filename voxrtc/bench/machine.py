@@ -6,6 +6,7 @@ import asyncio
 import os
 import platform
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
@@ -26,6 +27,11 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }
+
+
+def today() -> str:
+    """The date and time, in UTC, as ISO 8601 has it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _cpu_model() -> str:

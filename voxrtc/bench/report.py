@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -75,10 +74,6 @@ def summary(calls: Sequence[CallRow]) -> dict[str, Any]:
         "call_errors": [_error(call) for call in calls if call.failed is not None],
         "rows": [{"call": call.call, "turn": n} | row for call in calls for n, row in enumerate(call.turns, 1)],
     }
-
-
-def today() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _wer(rows: Sequence[Row]) -> float | None:

@@ -7,12 +7,11 @@ import sys
 from dataclasses import asdict, replace
 from typing import Any
 
-from voxrtc.bench.machine import machine
+from voxrtc.bench.machine import machine, today
 from voxrtc.bench.media import relay
 from voxrtc.bench.media.measure import Cores, Plan, Progress, measure
 from voxrtc.bench.media.process import Kind
 from voxrtc.bench.media.sequence import sequence
-from voxrtc.bench.report import today
 from voxrtc.errors import VoxrtcError
 
 STEPS = 6

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from voxrtc.bench.machine import machine
-from voxrtc.bench.report import today
+from voxrtc.bench.machine import machine, today
 from voxrtc.bench.turns import company, cutoffs
 from voxrtc.bench.turns.company import Programme, Scores
 from voxrtc.bench.turns.evidence import evidence
