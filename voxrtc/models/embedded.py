@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 
-from voxrtc.models.hearing import LANGUAGES, Hearing
+from voxrtc.models.hearing import Hearing
 from voxrtc.models.profiles import Progress
 from voxrtc.models.reading import Reading
 from voxrtc.models.speaking import Speaking
@@ -55,7 +55,7 @@ class Embedded:
             thinks=self.thinking.title,
             speaks=self.speaking.title,
             voices=self.speaking.languages,
-            hears_languages=LANGUAGES,
+            hears_languages=self.hearing.languages,
             load_s=time.monotonic() - began,
         )
 

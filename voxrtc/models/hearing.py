@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from voxrtc.audio import HEARD_RATE
 from voxrtc.errors import GaveWay, ModelsError
+from voxrtc.languages import LANGUAGES
 from voxrtc.models import threads
-from voxrtc.models.asr.whisper import CAREFUL_S, SHORTEST_S, Whisper
+from voxrtc.models.asr.whisper import CAREFUL_S, COMPUTE, SHORTEST_S, Whisper
 from voxrtc.models.profiles import Progress
 from voxrtc.models.store import ensure
 from voxrtc.models.urgency import GAVE_WAY, LAST, Urgency
@@ -20,8 +22,8 @@ from voxrtc.models.wire import Heard, unpack
 from voxrtc.models.worker import Job, Worker
 from voxrtc.settings import Models
 
-LANGUAGES = ["en", "es", "fr", "de", "it", "pt", "ja", "ko", "zh", "ms", "hi"]
-"""What whisper-base makes usable text of; the others it fails on."""
+logger = logging.getLogger(__name__)
+
 LOOKS = 4
 """Looks at unfinished turns that may wait; when more come the oldest are refused."""
 
@@ -29,8 +31,10 @@ LOOKS = 4
 class Hearing:
     """One whisper, two threads: looks at unfinished turns have their own, and end as soon as an answer is asked for."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, device: str = "cpu") -> None:
+        """``device``: "cuda" to hear on the GPU, if whisper's runtime can use the one that is there."""
         self._models = models
+        self._device = device
         self._folder: Path | None = None
         self._whisper: Whisper | None = None
         self._ears = Worker("hearing", models.max_waiting)
@@ -38,7 +42,14 @@ class Hearing:
 
     @property
     def title(self) -> str:
-        return f"{self._models.whisper} (int8, ctranslate2)"
+        compute = self._whisper.compute if self._whisper is not None else COMPUTE[self._device]
+        return f"{self._models.whisper} ({compute}, ctranslate2)"
+
+    @property
+    def languages(self) -> list[str]:
+        """What it makes usable text of."""
+        base = self._models.whisper == "whisper-base"
+        return [code for code, language in LANGUAGES.items() if language.base or not base]
 
     def fetch(self, progress: Progress) -> None:
         """Have the files in the store. Raises StoreError."""
@@ -50,11 +61,21 @@ class Hearing:
             self.fetch(progress)
         assert self._folder is not None
         progress(f"loading {self._models.whisper}", 0.0)
-        whisper = Whisper(self._folder, threads.count(self._models.threads))
+        if self._device == "cuda":
+            try:
+                self._whisper = self._warm("cuda")
+                return
+            except (ModelsError, RuntimeError) as error:  # no CUDA device, or not the libraries that ctranslate2 wants
+                logger.warning("whisper hears on the CPU, since it cannot use the GPU: %s", error)
+        self._whisper = self._warm("cpu")
+
+    def _warm(self, device: str) -> Whisper:
+        assert self._folder is not None
+        whisper = Whisper(self._folder, threads.count(self._models.threads), device)
         hiss = np.random.default_rng(0).standard_normal(int(CAREFUL_S * HEARD_RATE), np.float32) * 0.01
         for seconds in (SHORTEST_S / 2, CAREFUL_S - 2):
             whisper.hear(hiss[: int(seconds * HEARD_RATE)], "en")
-        self._whisper = whisper
+        return whisper
 
     async def hear(
         self, audio: bytes, language: str | None, urgency: Urgency | None = None
@@ -71,6 +92,18 @@ class Hearing:
             async for heard in items:
                 yield heard
 
+    async def detect(self, audio: bytes, urgency: Urgency | None = None) -> tuple[str, float]:
+        """The language of packed samples (ISO 639-1), and its probability; "" where there is no sound."""
+        whisper = self._loaded
+
+        def work(job: Job[tuple[str, float]]) -> None:
+            job.emit(whisper.detect(unpack(audio)))
+
+        async with contextlib.aclosing(self._ears.stream(work, urgency or Urgency())) as items:
+            async for found in items:
+                return found
+        return "", 0.0
+
     def hurry(self, level: int) -> None:
         """Something of this urgency has come: what is less urgent gives way."""
         self._ears.hurry(level)
@@ -82,10 +115,14 @@ class Hearing:
             await asyncio.to_thread(worker.close)
         self._whisper = None
 
-    def _hear(self, audio: bytes, language: str | None) -> Callable[[Job[Heard]], None]:
-        whisper = self._whisper
-        if whisper is None:
+    @property
+    def _loaded(self) -> Whisper:
+        if self._whisper is None:
             raise ModelsError("the models are not loaded yet")
+        return self._whisper
+
+    def _hear(self, audio: bytes, language: str | None) -> Callable[[Job[Heard]], None]:
+        whisper = self._loaded
 
         def work(job: Job[Heard]) -> None:
             known = None if language in ("", "auto") else language

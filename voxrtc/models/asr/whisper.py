@@ -48,6 +48,7 @@ LANES = 2
 TOKENS_PER_S = 9
 """Fast English is under 6 tokens a second; scripts of several bytes a sign need more."""
 SILENT_DBFS = -66.0
+COMPUTE = {"cpu": "int8", "cuda": "float16"}
 
 LEAST_P = ((0.4, 0.25), (0.7, 0.5), (1.0, 0.8))
 """Up to which probability of no speech at least which mean token probability is believed. Sentences have p >= 0.54,
@@ -73,13 +74,22 @@ _NOTHING = _Decoded([], 0.0, 1.0, False)
 class Whisper:
     """One whisper model, shared by up to LANES threads, each with a clip of its own.
 
-    ``folder`` holds model.bin, tokenizer.json, vocabulary.txt and config.json of a CTranslate2 conversion.
+    ``folder`` holds model.bin, tokenizer.json, vocabulary.txt and config.json of a CTranslate2 conversion. ``device``:
+    "cuda" for the GPU (float16), "cpu" for ``threads`` threads (int8). Raises ModelsError where it cannot be loaded.
     """
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        self._model = ctranslate2.models.Whisper(
-            str(folder), compute_type="int8", inter_threads=LANES, intra_threads=max(1, threads // LANES)
-        )
+    def __init__(self, folder: Path, threads: int, device: str = "cpu") -> None:
+        self.compute = COMPUTE[device]
+        try:
+            self._model = ctranslate2.models.Whisper(
+                str(folder),
+                device=device,
+                compute_type=self.compute,
+                inter_threads=LANES,
+                intra_threads=max(1, threads // LANES),
+            )
+        except (RuntimeError, ValueError) as error:
+            raise ModelsError(f"whisper cannot be loaded from {folder} on {device}: {error}") from error
         self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._task = [self._id("<|transcribe|>"), self._id("<|notimestamps|>")]
         self._start = self._id("<|startoftranscript|>")
@@ -106,6 +116,15 @@ class Whisper:
         total = sum(count for _, count in weights)
         confidence = sum(p * count for p, count in weights) / total if total else 0.0
         return Heard(" ".join(texts), language or "", confidence, (time.perf_counter() - began) * 1e3)
+
+    def detect(self, samples: Samples) -> tuple[str, float]:
+        """The language (ISO 639-1) of ``samples`` (n,), by their first 30 s, and its probability; ("", 0.0) where there
+        is no sound. As long as the encoder takes, no words are made."""
+        if samples.size < LEAST_S * HEARD_RATE or level_dbfs(samples) < SILENT_DBFS:
+            return "", 0.0
+        encoded = self._encode(samples, _window(samples.size / HEARD_RATE))
+        token, probability = self._model.detect_language(encoded)[0][0]
+        return str(token).strip("<|>"), float(probability)
 
     def word_starts(self, samples: Samples, text: str, language: str = "en") -> list[float]:
         """Seconds at which each word of ``text``, said in ``samples`` (n,) of at most 30 s, begins.
@@ -151,7 +170,8 @@ class Whisper:
         size = int(window * HEARD_RATE) // 320 * 320  # whole positions: two mel frames each
         padded = np.zeros(size, np.float32)
         padded[: min(size, samples.size)] = samples[:size]
-        return self._model.encode(ctranslate2.StorageView.from_array(log_mel(padded)[np.newaxis]))
+        features = log_mel(padded, self._model.n_mels)[np.newaxis]
+        return self._model.encode(ctranslate2.StorageView.from_array(features))
 
     def _detect(self, encoded: ctranslate2.StorageView) -> str:
         token, _ = self._model.detect_language(encoded)[0][0]
