@@ -19,7 +19,6 @@ import numpy as np
 from voxrtc.audio import HEARD_RATE
 from voxrtc.errors import ModelsError
 from voxrtc.languages import NAMES
-from voxrtc.models import hearing
 from voxrtc.models.hearing import Hearing
 from voxrtc.models.profiles import Progress
 from voxrtc.models.reading import Reading
@@ -91,7 +90,7 @@ class Remote:
             thinks=f"{remote.model} (remote)",
             speaks=self._speaking.title,
             voices=self._speaking.languages,
-            hears_languages=hearing.LANGUAGES if self._hearing else [code for code in NAMES if self._ears.takes(code)],
+            hears_languages=self._hearing.languages if self._hearing else [code for code in NAMES if self._ears.takes(code)],
             load_s=time.monotonic() - began,
         )
 
