@@ -8,11 +8,11 @@ import pytest
 
 pytest.importorskip("mistral_common", reason="the gpu extra is not installed")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from voxrtc.errors import ModelsError  # noqa: E402
-from voxrtc.models.voxtral.tokens import Tokens  # noqa: E402
+from voxrtc.errors import ModelsError
+from voxrtc.models.voxtral.tokens import Tokens
 
 if TYPE_CHECKING:
     from mistral_common.tokens.tokenizers.mistral import MistralTokenizer

@@ -63,7 +63,7 @@ class Sorter:
                 "Voxtral's function call is not whole: it was longer than dialogue.max_reply_tokens allows, which can "
                 "be raised, or it is not JSON"
             ) from None
-        return [_call(one) for one in (found if isinstance(found, list) else [found])]
+        return [_call(one) for one in (found if isinstance(found, list) and found else [found])]
 
 
 def _call(found: Any) -> Call:
