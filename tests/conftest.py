@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,9 @@ from voxrtc.models import store
 from voxrtc.settings import Settings
 
 Open = Callable[..., Exchange]
+
+if not Path("/proc/driver/nvidia").exists():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported: its kernels run without a GPU, slowly
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a runner holds: ``pages`` of ``page_size`` tokens each, sequences of ``context`` tokens, ``rows`` in a step."""
+    """What a runner holds: ``pages`` of ``page_size`` tokens, sequences of ``context`` tokens, ``rows`` in one step."""
 
     pages: int
     page_size: int
@@ -271,7 +271,7 @@ def _heard(chunk: Chunk) -> Iterator[tuple[int, Tensor]]:
 
 
 def _picks(result: Tensor, count: int) -> list[Pick]:
-    """The picks in ``result`` (2, n) int32: tokens, and the bits of their log-probabilities. Waits for the GPU, once."""
+    """The picks in ``result`` (2, n) int32: tokens and their log-probabilities' bits. Waits for the GPU, once."""
     numbers = result.cpu().numpy()
     logprobs = numbers[1].view(np.float32)
     return [Pick(int(numbers[0, n]), float(logprobs[n])) for n in range(count)]

@@ -18,7 +18,7 @@ _MASK = 0xFFFFFFFF
 
 
 def draw(logits: Tensor, temperatures: Tensor, seeds: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-    """Tokens (n,) int64 for ``logits`` (n, vocabulary), and the logs (n,) float32 of their probabilities at temperature 1.
+    """Tokens (n,) int64 for ``logits`` (n, vocabulary), and the logs (n,) float32 of their probabilities, not heated.
 
     ``temperatures`` (n,) float32, 0 for the likeliest token; ``seeds`` (n,) int64 of 31 bits; ``positions`` (n,): where
     in their sequences the drawn tokens stand.
