@@ -113,7 +113,7 @@ class ScriptedRunner:
         self.now += cost / 1000
         self.order.append(what)
         if self.calls in self.fails:
-            raise self.failure
+            raise type(self.failure)(*self.failure.args)
 
     def _write(self, pages: Sequence[int], position: int, id: int) -> None:
         page = pages[position // self.page_size]

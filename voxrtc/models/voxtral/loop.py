@@ -134,7 +134,7 @@ class Loop:
             self._end(run, GaveWay("given up: too many requests wait") if run.level > FIRST else self._busy())
         self._read()
         self._decode()
-        if self._failed_in_a_row >= FAILURES:
+        if self._failed_in_a_row >= FAILURES and not self._refusal:
             self._break(ModelsError("the GPU failed three times in a row; Voxtral must be started again"))
         return bool(self._inbox or self._waiting or self._reading or self._decoding)
 
