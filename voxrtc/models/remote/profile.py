@@ -90,7 +90,9 @@ class Remote:
             thinks=f"{remote.model} (remote)",
             speaks=self._speaking.title,
             voices=self._speaking.languages,
-            hears_languages=self._hearing.languages if self._hearing else [code for code in NAMES if self._ears.takes(code)],
+            hears_languages=self._hearing.languages
+            if self._hearing
+            else [code for code in NAMES if self._ears.takes(code)],
             load_s=time.monotonic() - began,
         )
 

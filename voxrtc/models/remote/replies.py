@@ -69,9 +69,7 @@ class Reply:
         try:
             chunk = msgspec.json.decode(event, type=_Chunk)
         except (msgspec.DecodeError, RecursionError):
-            raise ModelsError(
-                "the server of models streams something else than chat completions: see remote.url"
-            ) from None
+            raise ModelsError("the server of models streams what is no chat completion: see remote.url") from None
         if chunk.error is not None:
             raise _broke(event)
         pieces: list[Said | ToolCall] = []

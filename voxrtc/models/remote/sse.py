@@ -20,10 +20,10 @@ class Events:
     """Makes events of bytes, wherever those are cut."""
 
     def __init__(self) -> None:
-        self._line = b""
-        """What there is of a line that has not ended."""
+        self._line: list[bytes] = []
+        """The pieces of a line that has not ended."""
         self._data: list[bytes] = []
-        self._size = 0
+        self._line_size = self._data_size = 0
         self._after_cr = False
         """The last byte was a CR: an LF that follows belongs to it."""
         self._begun = False
@@ -35,24 +35,31 @@ class Events:
         if self._after_cr and received.startswith(b"\n"):
             received = received[1:]
         self._after_cr = received.endswith(b"\r")
-        *lines, self._line = _END.split(self._line + received)
-        events = [event for line in lines if (event := self._take(line)) is not None]
-        if self._size + len(self._line) > MAX_EVENT:
+        piece, *begun = _END.split(received)
+        events: list[str] = []
+        for next_piece in begun:
+            events += self._take(b"".join([*self._line, piece]))
+            self._line, self._line_size, piece = [], 0, next_piece
+        self._line.append(piece)
+        self._line_size += len(piece)
+        if self._line_size + self._data_size > MAX_EVENT:
             raise ModelsError("the server of models sent an event without an end")
         return events
 
     def finish(self) -> list[str]:
         """The event that the stream ended in, if any."""
-        return [event for line in (self._line, b"") if (event := self._take(line)) is not None]
+        line, self._line = b"".join(self._line), []
+        return [*self._take(line), *self._take(b"")] if line else self._take(b"")
 
-    def _take(self, line: bytes) -> str | None:
+    def _take(self, line: bytes) -> list[str]:
+        """The event that ``line`` ends: one or none."""
         if not self._begun:
             self._begun, line = True, line.removeprefix(_BOM)
         if line:
             field, _, value = line.partition(b":")
             if field == b"data":
                 self._data.append(value.removeprefix(b" "))
-                self._size += len(value)
-            return None
-        data, self._data, self._size = self._data, [], 0
-        return b"\n".join(data).decode("utf-8", "replace") if data else None
+                self._data_size += len(value) + 1
+            return []
+        data, self._data, self._data_size = self._data, [], 0
+        return [b"\n".join(data).decode("utf-8", "replace")] if data else []

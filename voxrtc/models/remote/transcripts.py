@@ -42,9 +42,7 @@ def heard(body: bytes, language: str, took_ms: float) -> Heard:
     try:
         found = msgspec.json.decode(body, type=_Transcription)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise ModelsError(
-            "the server of models answered with something else than a transcript: see remote.url"
-        ) from None
+        raise ModelsError("the server of models answered with what is no transcript: see remote.url") from None
     spoken = [segment for segment in found.segments or () if not _silent(segment)]
     text = "".join(segment.text for segment in spoken) if found.segments else found.text
     if not any(sign.isalnum() for sign in text):
