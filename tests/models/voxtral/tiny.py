@@ -13,6 +13,7 @@ from transformers import (
     VoxtralForConditionalGeneration,
     WhisperFeatureExtractor,
 )
+from transformers.models.whisper.modeling_whisper import sinusoids
 
 VOCABULARY = 131_072
 RESERVED = 1000
@@ -104,8 +105,8 @@ def _randomise(model: VoxtralForConditionalGeneration, seed: int) -> None:
         for name, weight in model.named_parameters():
             noise = torch.randn(weight.shape, generator=generator)
             if "embed_positions" in name:
-                continue
-            if "embed_tokens" in name:
+                weight.copy_(sinusoids(*weight.shape))
+            elif "embed_tokens" in name:
                 weight.copy_(noise)
             elif weight.ndim > 1:
                 weight.copy_(noise * _GAIN / (weight[0].numel() ** 0.5))
