@@ -257,6 +257,27 @@ def bench_media(options: argparse.Namespace) -> int:
     return 0
 
 
+def bench_voxtral(options: argparse.Namespace) -> int:
+    """Measure Voxtral's steps on a GPU, with random weights, beside transformers' generate and the memory's floor."""
+    from voxrtc.bench.voxtral import plot
+    from voxrtc.bench.voxtral.options import Options, check
+    from voxrtc.bench.voxtral.show import show
+
+    wanted = Options.given(options)
+    check(wanted)
+    if options.plot is not None:
+        plot.check()
+    from voxrtc.bench.voxtral.bench import bench
+
+    with _bars() as bars:
+        document = bench(wanted, progress=_Reporter(bars))
+    _write_json(options.json, document)
+    if options.plot is not None:
+        plot.plot(document, options.plot)
+    show(document, console)
+    return 0
+
+
 # -- what they share ---------------------------------------------------------------------------------------------
 
 
@@ -348,6 +369,7 @@ def _parser() -> argparse.ArgumentParser:
     arguments.add_calls(command("call", bench_call, benches))
     arguments.add_turns(command("turns", bench_turns, benches))
     arguments.add_media(command("media", bench_media, benches))
+    arguments.add_voxtral(command("voxtral", bench_voxtral, benches))
     return parser
 
 

@@ -75,6 +75,25 @@ def _number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
+MOST_ROWS = 128
+"""Callers that may decode at once in bench voxtral: as many as one step takes."""
+
+
+def rows(text: str) -> tuple[int, ...]:
+    """Numbers of callers, as 1,8,32."""
+    counts = sorted({positive(part.strip()) for part in text.split(",")})
+    if counts[-1] > MOST_ROWS:
+        raise argparse.ArgumentTypeError(f"{counts[-1]} callers are more than one step takes; try up to {MOST_ROWS}")
+    return tuple(counts)
+
+
+def context(text: str) -> int:
+    """Tokens of context, of which steps of 405 and more are measured."""
+    if not 64 <= positive(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of tokens from 64 to 100000")
+    return int(text)
+
+
 def add_calls(calls: argparse.ArgumentParser) -> None:
     """What ``voxrtc bench call`` takes."""
     calls.add_argument("--calls", type=positive, default=1, help="conversations at the same time (default 1)")
@@ -128,4 +147,42 @@ def add_media(media: argparse.ArgumentParser) -> None:
     media.add_argument("--json", type=new_file, help="write all figures here")
     media.add_argument(
         "--plot", type=new_file, help="measure fewer calls too; draw calls against loop lag here (needs matplotlib)"
+    )
+
+
+def add_voxtral(voxtral: argparse.ArgumentParser) -> None:
+    """What ``voxrtc bench voxtral`` takes."""
+    voxtral.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="(default cuda)")
+    voxtral.add_argument(
+        "--shape", default="", help="full, tiny, or a folder with a config.json (default: full on cuda, tiny on cpu)"
+    )
+    voxtral.add_argument(
+        "--quantize", choices=["none", "int8", "int4"], default="none", help="weights in fewer bits (default none)"
+    )
+    voxtral.add_argument(
+        "--attention", choices=["auto", "flash", "triton", "sdpa"], default="auto", help="(default auto)"
+    )
+    voxtral.add_argument("--compile", choices=["on", "off"], default="on", help="torch.compile (default on)")
+    voxtral.add_argument(
+        "--rows", type=rows, default=(1, 8, 32), metavar="N,N", help="callers that decode at once (default 1,8,32)"
+    )
+    voxtral.add_argument(
+        "--context", type=context, default=1_000, help="tokens of context each, in the mean (default 1000)"
+    )
+    voxtral.add_argument(
+        "--repeat", type=natural, default=0, help="times of each step (default: what suits the device)"
+    )
+    voxtral.add_argument(
+        "--mix-seconds",
+        type=amount,
+        default=0.0,
+        metavar="S",
+        help="in which turns of the mix begin (default: likewise)",
+    )
+    voxtral.add_argument("--audio", type=Path, help="a WAV of 16 kHz, mono, 16 bit to be heard (default: noise)")
+    voxtral.add_argument("--seed", type=natural, default=0, help="of weights, words and times (default 0)")
+    voxtral.add_argument("--no-stock", action="store_true", help="leave transformers' generate out")
+    voxtral.add_argument("--json", type=new_file, help="write all figures here")
+    voxtral.add_argument(
+        "--plot", type=new_file, help="draw steps by callers against the floor here (needs matplotlib)"
     )

@@ -14,7 +14,7 @@ from voxrtc.models.voxtral.sequence import WINDOW_TOKENS, Clip
 
 UTTERANCE_S = 6.0
 """What a caller says, in the mean; the time of a step does not depend on it, since sound is padded to 30 s."""
-BOS, EOS, BEGIN_INST, END_INST, BEGIN_AUDIO = 1, 2, 3, 4, 25
+BOS, EOS, BEGIN_INST, END_INST, BEGIN_AUDIO, TRANSCRIBE = 1, 2, 3, 4, 25, 34
 FIRST_WORD = 1_000
 """Ids below are special tokens."""
 PROMPT_TOKENS = 405
@@ -60,6 +60,14 @@ class Words:
     def prompt(self, clip: Clip, tokens: int = PROMPT_TOKENS) -> list[int]:
         """A first turn that hears ``clip``, ``tokens`` long: `1 3 25 <sound> <instruction> 4`."""
         return [BOS, BEGIN_INST, BEGIN_AUDIO, *clip.ids(), *self.take(tokens - 4 - clip.tokens), END_INST]
+
+    def turn(self, clip: Clip) -> list[int]:
+        """A later turn, after an answer and its end: `3 25 <sound> 4`."""
+        return [BEGIN_INST, BEGIN_AUDIO, *clip.ids(), END_INST]
+
+    def transcription(self, clip: Clip) -> list[int]:
+        """`1 3 25 <sound> 4 lang:en 34`, of which the language is plain text."""
+        return [BOS, BEGIN_INST, BEGIN_AUDIO, *clip.ids(), END_INST, *self.take(3), TRANSCRIBE]
 
 
 def plain(ids: list[int]) -> list[int]:
