@@ -127,24 +127,31 @@ class Triton:
         return self._kernels.prefill(queries, keys, values, context.tables[0], context.lengths)
 
 
+KINDS: dict[str, type[Flash] | type[Triton]] = {"flash": Flash, "triton": Triton}
+"""From the fastest; sdpa works everywhere."""
+
+
 def choose(wanted: Choice, device: torch.device, page_size: int) -> Attention:
     """The attention for ``wanted``. ``auto``: the fastest that works here. Raises ModelsError where it does not."""
     if wanted == "sdpa":
         return Sdpa()
-    if wanted in ("flash", "triton"):
-        reason = _missing(wanted, device, page_size)
-        if reason:
-            raise ModelsError(f'models.attention = "{wanted}" does not work here: {reason}; "auto" takes what does')
-        return Flash() if wanted == "flash" else Triton()
     lacking = []
-    for name in ("flash", "triton"):
-        reason = _missing(name, device, page_size)
-        if not reason:
-            return Flash() if name == "flash" else Triton()
-        lacking.append(f"{name}: {reason}")
+    for name, kind in KINDS.items():
+        reason = _missing(name, device, page_size) if wanted in ("auto", name) else ""
+        if reason and wanted == name:
+            raise ModelsError(f'models.attention = "{wanted}" does not work here: {reason}; "auto" takes what does')
+        if reason:
+            lacking.append(f"not {name}: {reason}")
+        elif wanted in ("auto", name):
+            _tell(name, lacking)
+            return kind()
     if device.type == "cuda":
-        logger.warning("attention falls back to sdpa, without CUDA graphs and slow (%s)", "; ".join(lacking))
+        logger.warning("attention falls back to sdpa, which is slow: no CUDA graphs (%s)", "; ".join(lacking))
     return Sdpa()
+
+
+def _tell(name: str, lacking: Sequence[str]) -> None:
+    logger.info("attention by %s%s", name, f" ({'; '.join(lacking)})" if lacking else "")
 
 
 def _missing(name: str, device: torch.device, page_size: int) -> str:
@@ -154,11 +161,15 @@ def _missing(name: str, device: torch.device, page_size: int) -> str:
     if name == "flash":
         if page_size % 256:
             return "its pages hold multiples of 256 tokens"
-        if not importlib.util.find_spec("flash_attn"):
+        if not _installed("flash_attn"):
             return "flash-attn is not installed"
         try:
             Flash()
         except ImportError as error:  # built for another torch, say
             return f"flash-attn cannot be imported ({error})"
         return ""
-    return "" if importlib.util.find_spec("triton") else "triton is not installed"
+    return "" if _installed("triton") else "triton is not installed"
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None

@@ -40,7 +40,8 @@ class Pieces:
                 work()
         torch.cuda.current_stream(self._device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # Other threads of this process may use the GPU meanwhile (whisper, the voice).
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             result = work()
         return Piece(work, graph, result)
 

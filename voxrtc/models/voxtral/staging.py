@@ -29,19 +29,25 @@ class Staging:
         self._table = numbers[: rows * self._width].reshape(rows, self._width)
         self._temperatures = self._table.view(np.float32)
         self._loose = numbers[rows * self._width :]
+        self._written: list[list[int]] = [[] for _ in range(rows)]
+        """The pages in each row's table."""
 
     # -- on the host ------------------------------------------------------------------------------------------
-
-    def clear(self) -> None:
-        """All rows as of no sequence: the first token of page 0."""
-        self._table[:] = 0
 
     def put(self, row: int, token: int, position: int, pages: Sequence[int], sampling: Sampling) -> None:
         numbers = self._table[row]
         numbers[0], numbers[1], numbers[2] = token, position, sampling.seed & 0x7FFFFFFF
         self._temperatures[row, 3] = sampling.temperature
-        numbers[HEADER : HEADER + len(pages)] = pages
-        numbers[HEADER + len(pages) :] = 0
+        if self._written[row] != pages:  # mostly they are those of the last step
+            self._written[row] = list(pages)
+            numbers[HEADER : HEADER + len(pages)] = pages
+            numbers[HEADER + len(pages) :] = 0
+
+    def pad(self, rows: int) -> None:
+        """All but the first ``rows`` are of no sequence: the first token of page 0."""
+        if self._table[rows:, 1:].any():
+            self._table[rows:] = 0
+            self._written[rows:] = [[] for _ in range(self._rows - rows)]
 
     def put_tokens(self, tokens: Sequence[int]) -> None:
         self._loose[: len(tokens)] = tokens

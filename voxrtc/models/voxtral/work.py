@@ -28,9 +28,9 @@ class Step:
 
     def load(self, rows: Sequence[Row]) -> None:
         """At most ``size`` rows; what is missing is padding."""
-        self._staging.clear()
         for number, row in enumerate(rows):
             self._staging.put(number, row.token, row.position, row.pages, row.sampling)
+        self._staging.pad(len(rows))
         self._known = [(row.pages, row.position + 1) for row in rows]
         self._staging.send()
 
