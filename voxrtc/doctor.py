@@ -21,12 +21,16 @@ import psutil
 from voxrtc.config import load
 from voxrtc.dialogue import functions
 from voxrtc.endpointing import waits
-from voxrtc.errors import ConfigError
+from voxrtc.errors import ConfigError, ModelsError
 from voxrtc.languages import NAMES
 from voxrtc.media import turn
 from voxrtc.media.public import NotLearnt
 from voxrtc.media.site import Site
 from voxrtc.models import store
+from voxrtc.models.remote import trial
+from voxrtc.models.remote.bound import Bound
+from voxrtc.models.remote.client import Client
+from voxrtc.models.remote.ears import ServerEars
 from voxrtc.settings import Settings
 
 RUNTIMES = {
@@ -66,6 +70,7 @@ def examine(config: Path | None = None) -> list[Finding]:
         *_functions(settings),
         *_packages(settings),
         *_models(settings),
+        *asyncio.run(_remote(settings)),
         *_ports(settings),
         *asyncio.run(_network(settings)),
     ]
@@ -75,7 +80,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = psutil.virtual_memory()
     yield Finding("ok", f"Python {platform.python_version()}, {cores} cores, {memory.total / 1e9:.0f} GB of memory")
-    wanted = MEMORY_GB[settings.models.llm]
+    wanted = MEMORY_GB[settings.models.llm] if settings.models.profile == "embedded" else 0.0
     if memory.available / 1e9 < wanted:
         yield Finding(
             "bad",
@@ -142,6 +147,26 @@ def _models(settings: Settings) -> Iterator[Finding]:
         if free < 2 * size:
             remedy = "Free some, or name another place with MODEL_CACHE_DIR."
             yield Finding("bad", f"{free / 1e6:,.0f} MB of disk are free at {place}", remedy)
+
+
+async def _remote(settings: Settings) -> list[Finding]:
+    """What the server of the remote profile says (docs/remote.md)."""
+    if settings.models.profile != "remote":
+        return []
+    remote, client = settings.remote, Client(settings.remote)
+    await client.open()
+    try:
+        await trial.listed(client, settings)
+        await trial.model(client, settings)
+        reason = await trial.ears(ServerEars(client, Bound(remote.max_requests), ""), settings)
+    except ModelsError as error:
+        return [Finding("bad", str(error), "See docs/remote.md.")]
+    finally:
+        await client.close()
+    answers = Finding("ok", f"{remote.model} answers at {remote.url}")
+    if not reason:
+        return [answers, Finding("ok", "it transcribes, too")]
+    return [answers, Finding("note", reason, f"{settings.models.whisper} hears in its place, in the host.")]
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

@@ -138,7 +138,8 @@ class TurnEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcript(Event):
-    """What the caller said. Partials (``final`` false) never shrink; the final may correct them."""
+    """What the caller said. Partials (``final`` false) never shrink; the final may correct them. ``confidence``: mean
+    token probability, 0..1; negative where a remote server of models does not tell it."""
 
     turn: int
     text: str

@@ -53,7 +53,14 @@ class Status:
 
 def needed(settings: Settings) -> list[str]:
     """The names of the models that these settings run with."""
-    names = [settings.models.whisper, settings.models.llm, "silero-vad", "smart-turn-v3.2"]
+    names = ["silero-vad", "smart-turn-v3.2"]
+    match settings.models.profile:
+        case "embedded":
+            names = [settings.models.whisper, settings.models.llm, *names]
+        case "voxtral":
+            names = [settings.models.whisper, *names]
+        case "remote":  # with "auto", whisper is fetched where the server turns out not to transcribe
+            names = [settings.models.whisper, *names] if settings.remote.transcribes == "whisper" else names
     if settings.models.turns not in ("none", *names):
         names.append(settings.models.turns)
     return [*names, "hibari"] if settings.tts.voice == "hibari" else names

@@ -123,7 +123,8 @@ Verb = Transcribe | Answer | Prepare | Ends | Speak
 
 
 class Heard(Message, frozen=True):
-    """What was said. ``confidence``: mean token probability, 0..1. Empty text: nothing that is speech."""
+    """What was said. ``confidence``: mean token probability, 0..1; negative where a remote server does not tell it.
+    Empty text: nothing that is speech."""
 
     text: str
     language: str

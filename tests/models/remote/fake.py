@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import itertools
 import json
 import re
 import wave
@@ -175,7 +176,7 @@ class Fake:
         if "system" in roles or not roles or roles[0] != "user" or roles[-1] not in ("user", "tool"):
             raise Wrong(f"Conversation roles must alternate user/assistant/user/assistant/... {roles}")
         after = {"user": {"assistant"}, "assistant": {"user", "tool"}, "tool": {"assistant"}}
-        for one, next_one in zip(roles, roles[1:], strict=False):
+        for one, next_one in itertools.pairwise(roles):
             if next_one not in after[one]:
                 raise Wrong(f"Unexpected role '{next_one}' after role '{one}'")
         open_calls: list[str] = []

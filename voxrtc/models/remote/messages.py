@@ -19,7 +19,7 @@ from typing import Any
 
 from voxrtc.audio import HEARD_RATE, Samples, to_pcm16
 from voxrtc.models.llm.prompt import CUT, INTERRUPTED
-from voxrtc.models.wire import Tool, Utterance
+from voxrtc.models.wire import Answer, Tool, Utterance
 
 CALL_BEGINS = "(The call begins.)"
 """The caller's first message, where it is the assistant who spoke first."""
@@ -64,6 +64,21 @@ def functions(tools: Sequence[Tool]) -> list[Json]:
         {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.parameters}}
         for t in tools
     ]
+
+
+def request(ask: Answer, turn: str | bytes) -> Json:
+    """The chat completion that ``ask`` is. Without functions nothing is said of functions: some servers refuse that."""
+    asked: Json = {
+        "messages": conversation(ask.system, ask.history, turn, ask.steps),
+        "max_tokens": ask.max_tokens,
+        "temperature": ask.temperature,
+    }
+    if ask.seed is not None:
+        asked["seed"] = ask.seed
+    if ask.tools:
+        asked["tools"] = functions(ask.tools)
+        asked["tool_choice"] = "auto" if ask.may_call else "none"
+    return asked
 
 
 class _Chat:
