@@ -75,6 +75,8 @@ def test_help_of_each_command(voxrtc: Run, command: str) -> None:
         "call a.wav --json no-such-folder/report.json",
         "call a.wav --out .",
         "transcribe",
+        "transcribe a.wav --format doc",
+        "transcribe a.wav --output no-such-folder/a.srt",
         "models",
         "models steal",
         "bench",
@@ -207,6 +209,10 @@ def test_a_report_that_cannot_be_written(voxrtc: Run, tmp_path: Path) -> None:
     status, _, err = voxrtc("call", str(sound), "--url", "http://127.0.0.1:9", "--json", "full")
     assert status == 1
     assert "full: cannot be written: No space left on device" in err
+
+
+def test_capacity_is_the_page(voxrtc: Run) -> None:
+    assert voxrtc("bench", "voxtral", "--capacity") == (0, (ROOT / "docs" / "capacity.md").read_text(), "")
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------------

@@ -259,10 +259,13 @@ def bench_media(options: argparse.Namespace) -> int:
 
 def bench_voxtral(options: argparse.Namespace) -> int:
     """Measure Voxtral's steps on a GPU, with random weights, beside transformers' generate and the memory's floor."""
-    from voxrtc.bench.voxtral import plot
+    from voxrtc.bench.voxtral import capacity, plot
     from voxrtc.bench.voxtral.options import Options, check
     from voxrtc.bench.voxtral.show import show
 
+    if options.capacity:
+        console.out(capacity.page(), end="", highlight=False)
+        return 0
     wanted = Options.given(options)
     check(wanted)
     if options.plot is not None:
