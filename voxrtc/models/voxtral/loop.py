@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.urgency import FIRST
@@ -82,14 +82,20 @@ class Loop:
 
         Raises ModelsError where the request is too long, or nothing is taken (any more).
         """
-        run = Run(request, on_pick, on_end, spans_of(request.ids, request.clips))
-        self._measure(request)
+        self.submit_together([(request, on_pick, on_end)])
+
+    def submit_together(self, asked: Sequence[tuple[Request, Picked, Ended]]) -> None:
+        """As submit(), all or none: a clip that more than one of them hears is surely encoded once."""
+        runs = []
+        for request, on_pick, on_end in asked:
+            runs.append(Run(request, on_pick, on_end, spans_of(request.ids, request.clips)))
+            self._measure(request)
         with self._changed:
             if self._refusal:
                 raise ModelsError(self._refusal)
             if len(self._inbox) > self._max_waiting:
                 raise self._busy()
-            self._inbox.append(run)
+            self._inbox += runs
             self._changed.notify()
 
     def cancel(self, request: Request) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 from collections.abc import AsyncGenerator
 
 from voxrtc.errors import ModelsError
@@ -54,9 +55,17 @@ class Picks:
 
     def ask(self, request: Request) -> Asked:
         """Begin ``request`` at once. Raises ModelsError where the loop does not take it."""
-        asked = Asked(self._loop, request)
-        self._loop.submit(request, lambda pick: self._carry(asked, pick), lambda end: self._carry(asked, end))
+        (asked,) = self.ask_together(request)
         return asked
+
+    def ask_together(self, *requests: Request) -> list[Asked]:
+        """As ask(), all or none: a clip that more than one of them hears is surely encoded once."""
+        all_asked = [Asked(self._loop, request) for request in requests]
+        carry = self._carry
+        self._loop.submit_together(
+            [(asked.request, functools.partial(carry, asked), functools.partial(carry, asked)) for asked in all_asked]
+        )
+        return all_asked
 
     async def stream(self, request: Request) -> AsyncGenerator[Pick, None]:
         """ask(), begun with the first step of the iteration and cancelled when it is closed."""

@@ -1,0 +1,134 @@
+"""Whole repositories of a model hub, by the hub's own client, in the folder where that keeps them (HF_HOME).
+
+For models that the catalogue cannot pin: what the hub gives is taken, as its client checks it. HF_TOKEN and
+HF_ENDPOINT are the client's own.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from voxrtc.errors import StoreError
+
+Progress = Callable[[str, float], None]
+
+TICK_S = 0.5
+"""How often the progress of a fetch is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """``patterns``: which of its files are fetched. ``needs``: those without which it is of no use."""
+
+    name: str
+    patterns: tuple[str, ...]
+    needs: tuple[str, ...]
+
+
+def voxtral(name: str) -> Repository:
+    """The checkpoint ``name`` for transformers; the same weights are there once more for other programs."""
+    return Repository(name, ("*.json", "model*.safetensors"), ("config.json", "tekken.json"))
+
+
+def checkpoint(name: str, progress: Progress) -> Path:
+    """The folder of the Voxtral ``name``: itself, if that is a folder, else as the hub has it. Raises StoreError."""
+    folder = local(name)
+    return folder if folder is not None else fetch(voxtral(name), progress)
+
+
+def local(name: str) -> Path | None:
+    """``name`` as a folder, if it is one."""
+    folder = Path(name).expanduser()
+    return folder if folder.is_dir() else None
+
+
+def find(repository: Repository) -> Path | None:
+    """Where it is on this machine, if all of it is."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(repository.name, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        return None
+    return folder if _whole(repository, folder) else None
+
+
+def size(folder: Path) -> int:
+    """Bytes of what is in there."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def fetch(repository: Repository, progress: Progress) -> Path:
+    """Its folder on this machine; fetches what is missing. Blocks. Raises StoreError with a sentence on what to do."""
+    found = find(repository)
+    if found is not None:
+        return found
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        files = HfApi().model_info(repository.name, files_metadata=True).siblings or []
+        wanted = [one for one in files if any(fnmatch(one.rfilename, pattern) for pattern in repository.patterns)]
+        total = sum(one.size or 0 for one in wanted)
+        with _watched(repository, total, progress):
+            folder = Path(snapshot_download(repository.name, allow_patterns=list(repository.patterns)))
+    except GatedRepoError as error:
+        raise StoreError(f"{repository.name}: the hub wants you to accept its terms, and HF_TOKEN to be set") from error
+    except RepositoryNotFoundError as error:
+        raise StoreError(f"the hub has no {repository.name}, or not without HF_TOKEN") from error
+    except Exception as error:  # its client raises what its transport does, and that has changed before
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StoreError(
+            f"{repository.name} is not on this machine and cannot be fetched: {reason}. Connect this machine and run "
+            f"`voxrtc models pull`, or copy the folder from a machine that has it and name it in the configuration."
+        ) from error
+    if not _whole(repository, folder):
+        raise StoreError(f"{repository.name} on the hub lacks one of {', '.join(repository.needs)}, or of its weights")
+    return folder
+
+
+def _whole(repository: Repository, folder: Path) -> bool:
+    """Whether what is needed is there, and every file that an index of weights names."""
+    names = list(repository.needs)
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names += set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    elif "model*.safetensors" in repository.patterns:
+        names.append("model.safetensors")
+    return all((folder / name).is_file() for name in names)
+
+
+@contextmanager
+def _watched(repository: Repository, total: int, progress: Progress) -> Iterator[None]:
+    """Tell how much of ``total`` bytes has come, by the client's own folder."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    blobs = Path(HF_HUB_CACHE) / f"models--{repository.name.replace('/', '--')}" / "blobs"
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(TICK_S):
+            progress(f"fetching {repository.name}", min(1.0, _come(blobs) / total) if total else 0.0)
+
+    progress(f"fetching {repository.name}", 0.0)
+    watcher = threading.Thread(target=watch, name="watching a fetch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _come(blobs: Path) -> int:
+    try:
+        return size(blobs)
+    except FileNotFoundError:  # the client renames files as they are whole
+        return 0
