@@ -15,6 +15,7 @@ from rich.console import Console
 
 from voxrtc.bench.arguments import add_voxtral
 from voxrtc.bench.voxtral import plot
+from voxrtc.bench.voxtral.capacity import page
 from voxrtc.bench.voxtral.options import Options, check
 from voxrtc.bench.voxtral.show import show
 from voxrtc.errors import VoxrtcError
@@ -34,6 +35,9 @@ def main() -> int:
 
 
 def _bench(given: argparse.Namespace) -> None:
+    if given.capacity:
+        sys.stdout.write(page())
+        return
     options = Options.given(given)
     check(options)
     if given.plot is not None:

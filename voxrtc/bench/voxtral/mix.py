@@ -27,16 +27,8 @@ from voxrtc.models.voxtral.loop import Loop
 from voxrtc.models.voxtral.request import End, Request
 from voxrtc.models.voxtral.sequence import Clip, Pick, Runner
 
-PAUSE_S = 0.3
-"""From the guess to the end of the turn."""
-THINKING_S = 1.5
-"""Between an answer's last token and the caller's next guess, in the mean."""
-ANSWER = 96
-"""Tokens: some 70 words."""
-TRANSCRIPT = 24
 INTERRUPTED = 8
-"""One answer of so many is cancelled, INTERRUPTED_AFTER_S after its release."""
-INTERRUPTED_AFTER_S = 0.15
+"""One answer of so many is cancelled."""
 PATIENCE_S = 120.0
 LEAST_TOKENS = 8
 """Of a stream whose rate counts."""
@@ -44,11 +36,20 @@ LEAST_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``callers`` who begin turns for ``seconds``; what is under way then comes to its end."""
+    """``callers`` who begin turns for ``seconds``; what is under way then comes to its end.
+
+    ``pause_s``: from the guess to the end of the turn. ``thinking_s``: from an answer's last token to the caller's next
+    guess, in the mean. ``answer`` (some 150 words), ``transcript``: their tokens. ``interrupted_s``: from the end of a
+    turn until its answer is cancelled."""
 
     callers: int = 32
     seconds: float = 10.0
     seed: int = 0
+    pause_s: float = 0.3
+    thinking_s: float = 0.5
+    answer: int = 200
+    transcript: int = 24
+    interrupted_s: float = 0.15
 
 
 @dataclass(eq=False, slots=True)
@@ -131,7 +132,7 @@ class _Driver:
         """Until every turn that was begun is over. Raises VoxrtcError where one does not end."""
         self._began = perf_counter()
         for caller in self._callers:
-            self._at(float(self._draws.exponential(THINKING_S)), self._speaks, caller)
+            self._at(float(self._draws.exponential(self._plan.thinking_s)), self._speaks, caller)
         while True:
             self._do_what_is_due()
             if not self._due and not any(caller.open for caller in self._callers):
@@ -158,7 +159,9 @@ class _Driver:
         if perf_counter() > self._began + self._plan.seconds:
             return
         clip = Clip(self._sound)
-        if len(caller.ids) + clip.tokens + ANSWER + 16 > self._context:  # a new call, in place of a window that slides
+        if (
+            len(caller.ids) + clip.tokens + self._plan.answer + 16 > self._context
+        ):  # a new call, in place of a window that slides
             caller.sessions += 1
             caller.session = f"caller {caller.number}.{caller.sessions}"
             caller.ids, caller.clips = [], {}
@@ -168,16 +171,20 @@ class _Driver:
         caller.urgency, caller.released = Urgency(SPECULATIVE), None
         caller.reply = self._submit(caller, True)
         self._submit(caller, False, clip)
-        self._at(PAUSE_S, self._ends_turn, caller)
+        self._at(self._plan.pause_s, self._ends_turn, caller)
 
     def _submit(self, caller: _Caller, reply: bool, clip: Clip | None = None) -> Stream:
         if clip is None:
             request = Request(
-                list(caller.ids), ANSWER, clips=dict(caller.clips), session=caller.session, urgency=caller.urgency
+                list(caller.ids),
+                self._plan.answer,
+                clips=dict(caller.clips),
+                session=caller.session,
+                urgency=caller.urgency,
             )
         else:
             ids = self._words.transcription(clip)
-            request = Request(ids, TRANSCRIPT, clips={clip.key: clip}, urgency=caller.urgency)
+            request = Request(ids, self._plan.transcript, clips={clip.key: clip}, urgency=caller.urgency)
         stream = Stream(caller, reply, request, perf_counter())
 
         def on_pick(pick: Pick) -> None:
@@ -202,7 +209,7 @@ class _Driver:
         if isinstance(reply.end, GaveWay):
             caller.reply = self._submit(caller, True)
         if caller.turn % INTERRUPTED == caller.number % INTERRUPTED:
-            self._at(INTERRUPTED_AFTER_S, self._interrupts, caller)
+            self._at(self._plan.interrupted_s, self._interrupts, caller)
 
     def _interrupts(self, caller: _Caller) -> None:
         reply = caller.reply
@@ -225,7 +232,7 @@ class _Driver:
             return
         caller.ids += [*stream.tokens, EOS]
         self._waits.append(self._wait_of(caller, stream))
-        self._at(float(self._draws.exponential(THINKING_S)), self._speaks, caller)
+        self._at(float(self._draws.exponential(self._plan.thinking_s)), self._speaks, caller)
 
     @staticmethod
     def _wait_of(caller: _Caller, stream: Stream) -> float:
@@ -241,7 +248,7 @@ class _Driver:
         if not streams:
             raise VoxrtcError("no answer of the mix had enough tokens to be measured")
         rates = [_rate(stream) for stream in streams]
-        gaps = [1e3 * gap for stream in streams for gap in np.diff(stream.times)]
+        gaps = [1e3 * float(gap) for stream in streams for gap in np.diff(stream.times)]
         firsts = [1e3 * (s.times[0] - s.submitted) for s in self._streams if s.times]
         cancels = [1e3 * (s.ended - s.cancelled) for s in self._streams if s.cancelled and s.ended]
         tokens = sum(len(stream.times) for stream in self._streams)
