@@ -31,6 +31,7 @@ from voxrtc.errors import AudioError
 
 REDIRECTS = (301, 302, 303, 307, 308)
 CHUNK = 65_536
+MINUTE = 60 * HEARD_RATE
 NOTHING_ELSE = {"protocol_whitelist": "none"}
 """FFmpeg options: the container at hand may open no other file and no address."""
 
@@ -293,9 +294,12 @@ def _gather(container: av.container.InputContainer, guard: Guard, name: str) -> 
     if not pieces:
         return np.empty(0, np.float32)
     whole = np.concatenate(pieces).astype(np.float32, copy=False)
-    pieces.clear()  # an hour is 230 MB: no third copy of it
-    np.nan_to_num(whole, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
-    return np.clip(whole, -1.0, 1.0, out=whole)
+    pieces.clear()
+    for at in range(0, whole.size, MINUTE):  # in place and in parts: an hour is 230 MB
+        part = whole[at : at + MINUTE]
+        np.nan_to_num(part, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+        np.clip(part, -1.0, 1.0, out=part)
+    return whole
 
 
 def _flush(resampler: av.AudioResampler | None) -> list[Samples]:

@@ -181,9 +181,6 @@ def add_voxtral(voxtral: argparse.ArgumentParser) -> None:
     )
     voxtral.add_argument("--audio", type=Path, help="a WAV of 16 kHz, mono, 16 bit to be heard (default: noise)")
     voxtral.add_argument("--seed", type=natural, default=0, help="of weights, words and times (default 0)")
-    voxtral.add_argument(
-        "--capacity", action="store_true", help="measure nothing: print what an A10G can carry, by calculation"
-    )
     voxtral.add_argument("--no-stock", action="store_true", help="leave transformers' generate out")
     voxtral.add_argument("--json", type=new_file, help="write all figures here")
     voxtral.add_argument(
