@@ -73,12 +73,18 @@ async def test_reply_and_transcript_hear_one_clip() -> None:
     runner = ScriptedRunner()
     async with running(runner) as (_, picks):
         heard = clip()
-        clips = {heard.key: heard}
-        both = [Request([n, *heard.ids()[:9]], 6, clips) for n in (1, 2)]
-        asked = [picks.ask(request) for request in both]
-        for request, answer in zip(both, asked, strict=True):
-            assert [pick.token async for pick in answer] == alone(request, 64)
-        assert len(runner.encoded) <= 2  # the second may have come when the first had been read
+        asked = picks.ask_together(*(Request([n, *heard.ids()[:9]], 6, {heard.key: heard}) for n in (1, 2)))
+        for answer in asked:
+            assert [pick.token async for pick in answer] == alone(answer.request, 64)
+        assert runner.encoded == [heard.key]
+
+
+async def test_of_those_asked_together_none_is_begun_where_one_is_too_long() -> None:
+    async with running(ScriptedRunner(context=8)) as (loop, picks):
+        with pytest.raises(ModelsError, match="context_tokens"):
+            picks.ask_together(Request([1], 5), Request(list(range(20)), 5))
+        assert len(await tokens(picks, Request([1], 5))) == 5
+        assert loop.statistics().tokens == 5
 
 
 async def test_closing_the_stream_cancels() -> None:
@@ -125,12 +131,16 @@ async def test_a_guess_is_told_that_it_gave_way() -> None:
 class Untold(Loop):
     """For tests only: a loop whose picks the test makes."""
 
-    def submit(self, request: Request, on_pick: Picked, on_end: Ended) -> None:
-        self.tell = [*getattr(self, "tell", []), (on_pick, on_end)]
+    def __init__(self) -> None:
+        super().__init__(ScriptedRunner())
+        self.tell: list[tuple[Picked, Ended]] = []
+
+    def submit_together(self, asks: Sequence[tuple[Request, Picked, Ended]]) -> None:
+        self.tell += [(on_pick, on_end) for _, on_pick, on_end in asks]
 
 
 async def test_picks_of_one_step_wake_the_event_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = Untold(ScriptedRunner())
+    loop = Untold()
     picks = Picks(loop)
     asked = [picks.ask(Request([n], 5)) for n in range(16)]
     events = asyncio.get_running_loop()
@@ -146,12 +156,14 @@ async def test_picks_of_one_step_wake_the_event_loop_once(monkeypatch: pytest.Mo
     assert [[pick async for pick in answer] for answer in asked] == [[]] * 16
 
 
-async def test_closing_the_loop_ends_the_streams_and_the_thread() -> None:
+async def test_closing_the_loop_ends_the_streams_and_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     runner = Gate(shut=True)
     async with running(runner) as (loop, picks):
         asked = picks.ask(Request([1, 2, 3], 50))
         await asyncio.to_thread(runner.reached.wait)
-        runner.open.set()
+        refuse = loop._refuse
+        # The step under way is done once the loop is being closed, not before.
+        monkeypatch.setattr(loop, "_refuse", lambda why: (refuse(why), runner.open.set()))
         await asyncio.to_thread(loop.close)
         with pytest.raises(ModelsError, match="closed"):
             async for _ in asked:
