@@ -38,7 +38,7 @@ class Weights:
     head: nn.Linear
     conv: tuple[nn.Conv1d, nn.Conv1d]
     positions: Tensor
-    """(positions, hidden of the encoder)"""
+    """(positions, hidden of the encoder), float32 as in transformers"""
     encoder: list[AudioLayer]
     encoder_norm: nn.LayerNorm
     projector: tuple[nn.Linear, nn.Linear]
@@ -127,7 +127,7 @@ def assemble(
         norm=own(f"{_TEXT}.norm.weight"),
         head=_placed(place, linear(embedding if head.startswith(_TEXT) else own(head))),
         conv=(_conv(own, "conv1", 1), _conv(own, "conv2", 2)),
-        positions=own(f"{_AUDIO}.embed_positions.weight"),
+        positions=take(f"{_AUDIO}.embed_positions.weight").to(device, torch.float32),
         encoder=encoder,
         encoder_norm=_norm(own, f"{_AUDIO}.layer_norm"),
         projector=(

@@ -114,7 +114,7 @@ class Encoder:
         first, second = self._weights.conv
         x = functional.gelu(first(mel[None].to(first.weight.dtype)))
         x = functional.gelu(second(x))
-        return x[0].transpose(0, 1) + self._weights.positions
+        return (x[0].transpose(0, 1) + self._weights.positions).to(x.dtype)
 
     def layers(self, x: Tensor, first: int, last: int) -> Tensor:
         """Layers ``first`` up to ``last``."""

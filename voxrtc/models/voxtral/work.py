@@ -10,7 +10,7 @@ from torch import Tensor
 from voxrtc.models.voxtral.attention import Context
 from voxrtc.models.voxtral.forward import TextModel
 from voxrtc.models.voxtral.graphs import Pieces
-from voxrtc.models.voxtral.sequence import Chunk, Row
+from voxrtc.models.voxtral.sequence import GREEDY, Chunk, Row
 from voxrtc.models.voxtral.staging import Staging
 
 
@@ -59,6 +59,8 @@ class Prompt:
         self.hidden = torch.zeros_like(self._embeds[:1])
         """(1, hidden): what the next token is drawn from."""
         self._known: list[tuple[Sequence[int], int]] = [([0] * most_pages, size)]
+        self._staging.put(0, 1, 0, [0], GREEDY)  # a prompt of one token, for the warm-ups
+        self._staging.send()
         self._reading = pieces.make(self._read)
         self._picking = pieces.make(self._pick)
 
