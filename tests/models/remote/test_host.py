@@ -60,7 +60,7 @@ async def test_leaving_a_stream_is_seen_by_the_server(client, fake):
 async def test_errors_come_through_as_sentences(client, fake):
     await client.start()
     fake.key = "changed"
-    with pytest.raises(ModelsError, match="refused remote.api_key"):
+    with pytest.raises(ModelsError, match=r"refused remote\.api_key"):
         await client.transcribe(from_pcm16(bytes(32_000)))
     fake.key = KEY
     assert (await client.transcribe(from_pcm16(bytes(32_000)), "en")).text == fake.heard
@@ -69,6 +69,6 @@ async def test_errors_come_through_as_sentences(client, fake):
 async def test_a_host_that_cannot_ask_says_why(fake):
     fake.key = KEY
     client = HostClient(settings(fake.url))
-    with pytest.raises(ModelsError, match="wants a key: set remote.api_key"):
+    with pytest.raises(ModelsError, match=r"wants a key: set remote\.api_key"):
         await client.start()
     await client.close()
