@@ -191,7 +191,7 @@ async def test_leaving_an_answer_ends_its_work(profile, url):
     assert await metric(url, "vllm:num_requests_running") >= 1
     await stream.aclose()
     async with asyncio.timeout(30):
-        while await metric(url, "vllm:num_requests_running"):
+        while await metric(url, "vllm:num_requests_running"):  # noqa: ASYNC110 - it tells only who asks
             await asyncio.sleep(0.05)
     assert await metric(url, "vllm:generation_tokens_total") - before < 3000
 
