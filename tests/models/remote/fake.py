@@ -61,6 +61,8 @@ class Fake:
     """Samples of each sound, as they came."""
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a client went away in the middle of an answer."""
+    peers: set[object] = field(default_factory=set)
+    """The connections that were made."""
     at_once: int = 0
     most_at_once: int = 0
     url: str = ""
@@ -88,6 +90,8 @@ class Fake:
 
     def _guarded(self, handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
+            assert request.transport is not None
+            self.peers.add(request.transport.get_extra_info("peername"))
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             try:

@@ -192,6 +192,28 @@ async def test_a_written_turn(fake, loaded):
     assert fake.transcriptions == []
 
 
+async def test_turns_share_a_connection(fake, loaded):
+    profile = await loaded()
+    fake.peers.clear()
+    for _ in range(5):
+        assert await items(profile.answer(ask("hi"))) == WORDS
+    assert len(fake.peers) == 1
+
+
+async def test_a_stream_that_stays_open_after_its_end(fake, loaded):
+    profile = await loaded()
+
+    async def lingering(request: faults.web.Request) -> faults.web.StreamResponse:
+        word = b'data: {"choices":[{"delta":{"content":"Hi."},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+        await faults.stream(word)(request)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    fake.faults.append(lingering)
+    assert await items(profile.answer(ask("hi"))) == [Said("Hi.")]
+    await fake.left.wait()
+
+
 async def test_functions_are_called_and_told(fake, loaded):
     profile = await loaded()
     fake.calls = [

@@ -36,6 +36,8 @@ from voxrtc.settings import Remote
 
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 """Before the second try, doubled for each that follows; and the longest that a server may ask us to wait."""
+LINGER_S = 0.05
+"""How long the end of a stream may come after its last event."""
 MOST_BODY = 1 << 22
 """Bytes of an answer that does not stream."""
 
@@ -61,7 +63,7 @@ class Client:
     async def open(self) -> None:
         remote = self._remote
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=remote.max_requests),
+            connector=aiohttp.TCPConnector(limit=0),  # bound.Bound bounds them
             headers={"Authorization": f"Bearer {remote.api_key}"} if remote.api_key else {},
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=remote.connect_timeout_s, sock_read=remote.timeout_s
@@ -125,6 +127,7 @@ class Client:
                     for piece in reply.take(event):
                         yield piece
                 if reply.ended:
+                    await _drain(response)
                     return
             for event in events.finish():
                 for piece in reply.take(event):
@@ -207,6 +210,13 @@ class _Tries:
         self._left -= 1
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         await asyncio.sleep(wait)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Let the response come to its end after its last event, so that its connection can be used again."""
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(LINGER_S):
+            await response.content.readany()
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
