@@ -83,7 +83,7 @@ def compare(
     for case in asked:
         pages = memory.take(len(case.ids) + 1)
         clips = [encode(runner, clip.samples) for clip in case.clips]
-        ids = _heard_as(case, clips)
+        ids = heard_as(case, clips)
         read(runner, ids, pages, clips)
         prefilled.append(runner.logits()[0].float().cpu())
         rows.append(Row(case.token, len(case.ids), pages))
@@ -98,7 +98,7 @@ def compare(
     return {"passed": bool(worst <= limit), "worst": worst, "limit": limit, "relative_l2": found, "cases": len(asked)}
 
 
-def _heard_as(case: Case, clips: Sequence[Clip]) -> list[int]:
+def heard_as(case: Case, clips: Sequence[Clip]) -> list[int]:
     """The prompt with the ids of clips that were encoded anew."""
     ids = list(case.ids)
     for was, now in zip(case.clips, clips, strict=True):
