@@ -165,6 +165,16 @@ def test_a_clip_is_as_urgent_as_the_most_urgent_that_hears_it() -> None:
     assert machine.runner.encoded == [shared.key, guessed.key]
 
 
+def test_a_clip_that_what_is_kept_ends_with_is_not_encoded_again() -> None:
+    machine, heard = Machine(), clip()
+    prompt = [1, *heard.ids()[:10]]
+    machine.ask(prompt, 0, clips=(heard,), session="a")
+    machine.finish()
+    machine.ask([*prompt, 4], 3, clips=(heard,), session="a")
+    machine.finish()
+    assert machine.runner.encoded == [heard.key]
+
+
 def test_an_encoding_is_given_up_when_nobody_waits_for_it() -> None:
     machine, heard = Machine(), clip()
     reply = machine.ask([1, *heard.ids()[:5]], clips=(heard,))
@@ -303,12 +313,52 @@ def small() -> Machine:
 
 
 def test_what_a_caller_waits_for_waits_for_memory_in_order_of_arrival() -> None:
-    machine = small()
+    """Also the short one, for which there would be room at once: else a long one might never have its turn."""
+    machine = Machine(ScriptedRunner(pages=10, page_size=4, context=32))
     answers = [machine.ask(ids(10), 7, session=str(n)) for n in range(3)]
     shorter = machine.ask(ids(2), 1)
     order = begun(machine, *answers, shorter)
     assert order == [0, 1, 2, 3]
     assert all(a.end is End.MAX_TOKENS for a in (*answers, shorter))
+
+
+def test_the_urgent_are_admitted_before_the_others() -> None:
+    machine = small()
+    machine.ask(ids(20), 9)
+    machine.step()
+    guess = machine.ask(ids(20, 100), 9, level=SPECULATIVE)
+    machine.step()
+    urgent = machine.ask(ids(20, 200), 9)
+    assert begun(machine, guess, urgent) == [1, 0]
+
+
+def test_what_a_cancelled_one_held_is_had_in_the_same_step() -> None:
+    machine = small()
+    runs, waits = machine.ask(ids(20), 9), machine.ask(ids(20, 100), 9)
+    machine.step()
+    machine.loop.cancel(runs.request)
+    machine.step()
+    assert waits.tokens
+
+
+def test_one_that_waits_is_cancelled_too() -> None:
+    machine = small()
+    machine.ask(ids(20), 9)
+    waits = machine.ask(ids(20, 100), 9)
+    machine.step()
+    machine.loop.cancel(waits.request)
+    machine.step()
+    assert waits.end is End.CANCELLED
+
+
+def test_what_is_still_being_read_gives_way_too() -> None:
+    machine, heard = small(), clip()
+    ahead = machine.ask([1, *heard.ids()[:19]], 9, clips=(heard,), level=LAST)
+    machine.step()
+    urgent = machine.ask(ids(20, 100), 9)
+    machine.step()
+    assert isinstance(ahead.end, GaveWay)
+    assert urgent.tokens
 
 
 def test_looks_ahead_give_way_first_then_guesses() -> None:
@@ -431,6 +481,26 @@ def test_a_failed_encoding_ends_all_that_hear_the_clip() -> None:
     again = machine.ask([1, *heard.ids()[:5]], clips=(heard,))
     machine.finish()
     assert again.tokens == alone(again.request, 64)
+
+
+def test_a_failed_encoding_ends_also_those_that_wait_for_memory() -> None:
+    machine, heard = small(), clip()
+    machine.runner.fails = {1}
+    reply, transcript = (machine.ask([n, *heard.ids()[:19]], 9, clips=(heard,)) for n in range(2))
+    machine.step()
+    assert isinstance(reply.end, ModelsError)
+    assert isinstance(transcript.end, ModelsError)
+
+
+def test_a_failed_encoding_is_told_to_those_it_was_for() -> None:
+    machine, guessed, urgent = Machine(), clip(), clip()
+    guess = machine.ask([1, *guessed.ids()[:5]], clips=(guessed,), level=SPECULATIVE)
+    machine.step()
+    answer = machine.ask([1, *urgent.ids()[:5]], clips=(urgent,))
+    machine.runner.fails = {2}
+    machine.finish()
+    assert isinstance(guess.end, ModelsError)
+    assert answer.tokens == alone(answer.request, 64)
 
 
 def test_out_of_memory_says_what_to_lower() -> None:
