@@ -231,3 +231,43 @@ def test_a_turn_server_that_is_there(here: Path) -> None:
         assert any("certificate" in what and what.startswith(server.tls) for what in told)
 
     asyncio.run(with_one())
+
+
+# -- voxtral ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def voxtral(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The voxtral profile on the CPU, with a folder for a checkpoint."""
+    (here / "checkpoint").mkdir()
+    for key, value in {"PROFILE": "voxtral", "DEVICE": "cpu", "VOXTRAL": str(here / "checkpoint")}.items():
+        monkeypatch.setenv(f"VOXRTC_MODELS__{key}", value)
+    return here
+
+
+def test_what_voxtral_would_run_on(voxtral: Path) -> None:
+    pytest.importorskip("torch", reason="the gpu extra is not installed")
+    found("ok", "mistral-common ")
+    found("ok", "Voxtral on cpu: weights in float32, attention by sdpa")
+    assert found("note", 'models.device = "cpu"').remedy
+
+
+def test_voxtral_without_its_packages(voxtral: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "mistral_common")
+    assert "'.[gpu]'" in found("bad", "not installed: mistral-common").remedy
+
+
+def test_voxtral_without_a_gpu(voxtral: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    monkeypatch.setenv("VOXRTC_MODELS__DEVICE", "cuda")
+    monkeypatch.setenv("VOXRTC_MODELS__ASR", "whisper-base")
+    assert "docs/gpu.md" in found("bad", 'models.device = "cpu"').remedy
+
+
+def test_voxtrals_checkpoint_is_among_what_is_not_fetched(voxtral: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.setenv("VOXRTC_MODELS__VOXTRAL", "acme/Voxtral-nowhere")
+    note = found("note", "not fetched yet: acme/Voxtral-nowhere")
+    assert "models pull" in note.remedy

@@ -145,7 +145,7 @@ def models(options: argparse.Namespace) -> int:
         _pull(settings, options.names)
         return 0
     needed = store.needed(settings)
-    rows = [store.status(name, cache) for name in options.names] or store.statuses(cache)
+    rows = [store.status(name, cache) for name in options.names] or store.statuses(cache, needed)
     wrong = 0
     if options.action == "verify":
         with _bars() as bars:
@@ -153,7 +153,7 @@ def models(options: argparse.Namespace) -> int:
     table = Table("model", "size", "licence", "state", "used", box=None, pad_edge=False)
     for row in rows:
         used = "yes" if row.model.name in needed else ""
-        table.add_row(row.model.name, f"{row.model.bytes / 1e6:,.0f} MB", row.model.licence, row.state, used)
+        table.add_row(row.model.name, row.model.size, row.model.licence, row.state, used)
     console.print(table)
     console.print(f"in {cache}", style="dim")
     return 1 if wrong else 0

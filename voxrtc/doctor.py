@@ -44,6 +44,9 @@ RUNTIMES = {
 }
 """Distribution to what voxrtc needs it for, in the embedded profile."""
 
+VOXTRAL_RUNTIMES = ("torch", "transformers", "mistral-common")
+"""Distributions of the extra gpu that the voxtral profile cannot do without."""
+
 MEMORY_GB = {"qwen2.5-1.5b": 2.9, "smollm2-135m": 1.2}
 """RAM of the whole server with each language model, in GB (measured, docs/benchmarks.md)."""
 
@@ -70,6 +73,7 @@ def examine(config: Path | None = None) -> list[Finding]:
         *_functions(settings),
         *_packages(settings),
         *_models(settings),
+        *_voxtral(settings),
         *asyncio.run(_remote(settings)),
         *_ports(settings),
         *asyncio.run(_network(settings)),
@@ -87,8 +91,8 @@ def _machine(settings: Settings) -> Iterator[Finding]:
             f"{memory.available / 1e9:.1f} GB of memory are free; {settings.models.llm} wants about {wanted} GB",
             'Close something, or set models.llm = "smollm2-135m".',
         )
-    if importlib.util.find_spec("torch") is None:
-        yield Finding("ok", "no GPU packages (the embedded profile needs none)")
+    if settings.models.profile != "voxtral" and importlib.util.find_spec("torch") is None:
+        yield Finding("ok", "no GPU packages (only the voxtral profile needs them)")
     if sys.platform != "linux":
         yield Finding("note", f"{sys.platform} is not tested; Linux is")
 
@@ -135,7 +139,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
     absent = [row.model for row in rows if row.state in ("missing", "partial")]
     for row in rows:
         if row.model not in absent:
-            yield Finding("ok", f"model {row.model.name} ({row.model.bytes / 1e6:,.0f} MB, {row.model.licence})")
+            yield Finding("ok", f"model {row.model.name} ({row.here / 1e6:,.0f} MB, {row.model.licence})")
     if absent:
         size = sum(model.bytes for model in absent)
         names = ", ".join(model.name for model in absent)
@@ -147,6 +151,28 @@ def _models(settings: Settings) -> Iterator[Finding]:
         if free < 2 * size:
             remedy = "Free some, or name another place with MODEL_CACHE_DIR."
             yield Finding("bad", f"{free / 1e6:,.0f} MB of disk are free at {place}", remedy)
+
+
+def _voxtral(settings: Settings) -> Iterator[Finding]:
+    """What Voxtral would run on (docs/gpu.md). Loads torch, but no model."""
+    models = settings.models
+    if models.profile != "voxtral":
+        return
+    missing = [name for name in VOXTRAL_RUNTIMES if importlib.util.find_spec(name.replace("-", "_")) is None]
+    if missing:
+        install = ".venv/bin/pip install -c constraints.txt -e '.[gpu]'"
+        yield Finding("bad", f"not installed: {', '.join(missing)}, which Voxtral runs on", f"Run: {install}")
+        return
+    yield Finding("ok", ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VOXTRAL_RUNTIMES))
+    from voxrtc.models.voxtral import inspection
+
+    try:
+        yield from (Finding("ok", what) for what in inspection.inspect(settings))
+    except ModelsError as error:
+        yield Finding("bad", str(error), "See docs/gpu.md.")
+    if models.device == "cpu":
+        remedy = "It answers slower than anybody speaks: for tests only."
+        yield Finding("note", 'models.device = "cpu": Voxtral runs without a GPU', remedy)
 
 
 async def _remote(settings: Settings) -> list[Finding]:

@@ -258,8 +258,8 @@ class TurnMetrics(Event):
     """Where the time of one answered turn went, all in ms from the end of the caller's voice (``endpoint_ms``,
     ``first_audio_ms`` and ``voice_to_voice_ms``) or of the stage itself (``asr_ms``, ``first_token_ms``).
 
-    ``asr_ms``: audio in hand to transcript. ``first_token_ms``: transcript to first text,
-    0 where that came first. ``first_audio_ms``: end of voice to first samples in hand. ``voice_to_voice_ms``: end of voice to first packet sent.
+    ``asr_ms``: audio in hand to transcript. ``first_token_ms``: transcript to first text, 0 where that came first.
+    ``first_audio_ms``: end of voice to first samples in hand. ``voice_to_voice_ms``: end of voice to first packet sent.
     """
 
     turn: int

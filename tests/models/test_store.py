@@ -382,7 +382,8 @@ def test_catalogue_is_consistent(model):
     assert model.upstream.startswith("https://")
     names = {file.name: file.bytes for file in model.files}
     assert all(re.fullmatch("[0-9a-f]{64}", file.sha256) for file in model.files)
-    assert bool(model.places) != bool(model.package)
+    assert sum(map(bool, (model.places, model.package, model.repository))) == 1
+    assert bool(model.files) != bool(model.repository)
     for place in model.places:
         if isinstance(place, Hub):
             assert set(place.paths) == set(names)

@@ -1,4 +1,7 @@
-"""The catalogue: every model file voxrtc knows, pinned by size and sha256, with its licence and where to get it."""
+"""The catalogue: every model file voxrtc knows, with its licence and where to get it.
+
+All are pinned by size and sha256, but for those of large models that come as whole repositories of the hub.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,16 @@ class Hub:
 
 
 @dataclass(frozen=True, slots=True)
+class Repository:
+    """A place: a repository of the hub, taken as it is there (models.hub). Of its files those that fit ``patterns`` are
+    fetched; without ``needs`` it is of no use."""
+
+    name: str
+    patterns: tuple[str, ...]
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """A place: an installed dependency of voxrtc that carries the files in the folder ``path`` of its module."""
 
@@ -72,6 +85,10 @@ class Model:
     places: tuple[Index | Hub, ...] = ()
     package: Package | None = None
     """Set where the files come with an installed package instead of from a place."""
+    repository: Repository | None = None
+    """Set where the files are not pinned: they are what this repository of the hub has."""
+    about: int = 0
+    """Bytes of such files, more or less; 0 where that is not known."""
 
     @property
     def kind(self) -> str:
@@ -79,7 +96,14 @@ class Model:
 
     @property
     def bytes(self) -> int:
-        return sum(file.bytes for file in self.files)
+        return sum(file.bytes for file in self.files) or self.about
+
+    @property
+    def size(self) -> str:
+        """``bytes``, for people."""
+        if not self.bytes:
+            return "?"
+        return f"{'about ' if self.about else ''}{self.bytes / 1e6:,.0f} MB"
 
 
 _QWEN_PARTS = (
@@ -257,4 +281,33 @@ _HIBARI = Model(
     package=Package("hibari", "assets", "hibari-tts==0.2.1"),
 )
 
-CATALOGUE: dict[str, Model] = {m.name: m for m in (_WHISPER, _QWEN, _SMOL, _SILERO, _SMART_TURN, _HIBARI)}
+_WHISPER_TURBO = Model(
+    name="whisper-large-v3-turbo",
+    title="Whisper large-v3-turbo, multilingual (CTranslate2)",
+    licence="MIT",
+    upstream="https://huggingface.co/openai/whisper-large-v3-turbo",
+    files=(),
+    repository=Repository(
+        "mobiuslabsgmbh/faster-whisper-large-v3-turbo",  # the conversion that faster-whisper takes
+        ("config.json", "preprocessor_config.json", "tokenizer.json", "vocabulary.*", "model.bin"),
+        ("config.json", "tokenizer.json", "model.bin"),
+    ),
+    about=1_620_000_000,  # 809 M parameters of 16 bits
+)
+
+
+def voxtral(name: str) -> Model:
+    """The Voxtral that the hub calls ``name``, in the form that transformers reads (other programs' is beside it)."""
+    return Model(
+        name=name,
+        title="Voxtral (safetensors)",
+        licence="Apache-2.0" if name.startswith("mistralai/") else "?",
+        upstream=f"https://huggingface.co/{name}",
+        files=(),
+        repository=Repository(name, ("*.json", "model*.safetensors"), ("config.json", "tekken.json")),
+        about=9_400_000_000 if name == "mistralai/Voxtral-Mini-3B-2507" else 0,
+    )
+
+
+_ALL = (_WHISPER, _WHISPER_TURBO, _QWEN, _SMOL, _SILERO, _SMART_TURN, _HIBARI)
+CATALOGUE: dict[str, Model] = {model.name: model for model in _ALL}

@@ -10,11 +10,11 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from voxrtc.errors import StoreError
+from voxrtc.models.catalogue import Repository, voxtral
 
 Progress = Callable[[str, float], None]
 
@@ -22,24 +22,14 @@ TICK_S = 0.5
 """How often the progress of a fetch is looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """``patterns``: which of its files are fetched. ``needs``: those without which it is of no use."""
-
-    name: str
-    patterns: tuple[str, ...]
-    needs: tuple[str, ...]
-
-
-def voxtral(name: str) -> Repository:
-    """The checkpoint ``name`` for transformers; the same weights are there once more for other programs."""
-    return Repository(name, ("*.json", "model*.safetensors"), ("config.json", "tekken.json"))
-
-
 def checkpoint(name: str, progress: Progress) -> Path:
     """The folder of the Voxtral ``name``: itself, if that is a folder, else as the hub has it. Raises StoreError."""
     folder = local(name)
-    return folder if folder is not None else fetch(voxtral(name), progress)
+    if folder is not None:
+        return folder
+    repository = voxtral(name).repository
+    assert repository is not None
+    return fetch(repository, progress)
 
 
 def local(name: str) -> Path | None:
@@ -51,11 +41,11 @@ def local(name: str) -> Path | None:
 def find(repository: Repository) -> Path | None:
     """Where it is on this machine, if all of it is."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(repository.name, local_files_only=True))
-    except (LocalEntryNotFoundError, ValueError):
+        patterns = list(repository.patterns)
+        folder = Path(snapshot_download(repository.name, allow_patterns=patterns, local_files_only=True))
+    except (OSError, ValueError):  # it is not there, or not all of it; or this is no name
         return None
     return folder if _whole(repository, folder) else None
 
@@ -72,7 +62,9 @@ def fetch(repository: Repository, progress: Progress) -> Path:
         return found
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    disable_progress_bars()  # its own, beside ours
     try:
         files = HfApi().model_info(repository.name, files_metadata=True).siblings or []
         wanted = [one for one in files if any(fnmatch(one.rfilename, pattern) for pattern in repository.patterns)]

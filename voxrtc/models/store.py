@@ -14,13 +14,14 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from voxrtc.errors import StoreError
-from voxrtc.models.catalogue import CATALOGUE, File, Model
+from voxrtc.models import hub
+from voxrtc.models.catalogue import CATALOGUE, File, Model, voxtral
 from voxrtc.models.partial import Partial, sha256
 from voxrtc.models.places import fetch
 from voxrtc.settings import Settings
@@ -35,12 +36,13 @@ WAITING = "waiting for another process to fetch "
 """How the progress of a fetch begins. It takes as long as the network does: no time-out of a load should count it."""
 
 MARKER = "verified.json"
-State = Literal["missing", "partial", "present", "verified"]
+State = Literal["missing", "partial", "present", "verified", "unpinned"]
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """One line of ``voxrtc models list``. ``present``: the files have the right sizes, their hashes are not checked.
+    ``unpinned``: they are what the hub gave, and nothing here says what that should be.
 
     ``here``: bytes of it that are on this machine. ``folder``: where it is, or would be.
     """
@@ -59,6 +61,8 @@ def needed(settings: Settings) -> list[str]:
             names = [settings.models.whisper, settings.models.llm, *names]
         case "voxtral":
             names = [settings.models.whisper, *names]
+            if hub.local(settings.models.voxtral) is None:
+                names.insert(0, settings.models.voxtral)
         case "remote":  # with "auto", whisper is fetched where the server turns out not to transcribe
             names = [settings.models.whisper, *names] if settings.remote.transcribes == "whisper" else names
     if settings.models.turns not in ("none", *names):
@@ -75,6 +79,8 @@ def ensure(name: str, cache: Path, progress: Progress) -> Path:
     model = _model(name)
     if model.package:
         return _package_folder(model)
+    if model.repository:
+        return hub.fetch(model.repository, progress)
     folder = cache / name
     if _marked(model, folder):
         return folder
@@ -93,7 +99,7 @@ def verify(name: str, cache: Path, progress: Progress) -> Status:
     """Hash every file of model ``name`` again. Raises StoreError, and deletes the file, where one is wrong."""
     model = _model(name)
     before = status(name, cache)
-    if before.folder is None or before.state in ("missing", "partial"):
+    if before.folder is None or before.state in ("missing", "partial", "unpinned"):
         return before
     wrong = _wrong(model, before.folder, f"checking {name}", progress)
     if wrong and model.package:
@@ -120,6 +126,9 @@ def status(name: str, cache: Path) -> Status:
         except StoreError:
             return Status(model, "missing", 0, None)
         return Status(model, "present" if _wrong(model, folder) else "verified", model.bytes, folder)
+    if model.repository:
+        found = hub.find(model.repository)
+        return Status(model, "missing" if found is None else "unpinned", hub.size(found) if found else 0, found)
     folder = cache / name
     here = sum(min(Partial(folder, file).size, file.bytes) for file in model.files)
     if _marked(model, folder):
@@ -128,12 +137,14 @@ def status(name: str, cache: Path) -> Status:
     return Status(model, "present" if whole else "partial" if here else "missing", here, folder)
 
 
-def statuses(cache: Path) -> list[Status]:
-    """Every model of the catalogue, in its order."""
-    return [status(name, cache) for name in CATALOGUE]
+def statuses(cache: Path, others: Sequence[str] = ()) -> list[Status]:
+    """Every model of the catalogue, in its order, and of ``others`` those that are not in it."""
+    return [status(name, cache) for name in dict.fromkeys([*CATALOGUE, *others])]
 
 
 def _model(name: str) -> Model:
+    if "/" in name:  # a repository of the hub: models.voxtral
+        return voxtral(name)
     if name not in CATALOGUE:
         raise StoreError(f"there is no model '{name}'; known are {', '.join(CATALOGUE)}")
     return CATALOGUE[name]
