@@ -16,6 +16,7 @@ from voxrtc.models.urgency import FIRST
 from voxrtc.models.voxtral import faults, turns
 from voxrtc.models.voxtral.encodings import Encodings
 from voxrtc.models.voxtral.figures import Figures, Statistics
+from voxrtc.models.voxtral.limits import measure, most_tokens
 from voxrtc.models.voxtral.request import End, Ended, Picked, Request, Run, Usage, spans_of
 from voxrtc.models.voxtral.sequence import Chunk, Clip, Pick, Row, Runner
 from voxrtc.models.voxtral.slots import Slots
@@ -49,6 +50,7 @@ class Loop:
         self._on_broken = on_broken
         self._clock = clock
         self._slots = Slots(runner.pages, runner.page_size)
+        self._most_tokens = most_tokens(runner)
         self._encodings = Encodings(runner)
         self._figures = Figures()
         self._waiting: list[Run] = []
@@ -89,7 +91,7 @@ class Loop:
         runs = []
         for request, on_pick, on_end in asked:
             runs.append(Run(request, on_pick, on_end, spans_of(request.ids, request.clips)))
-            self._measure(request)
+            measure(request, self._runner)
         with self._changed:
             if self._refusal:
                 raise ModelsError(self._refusal)
@@ -177,27 +179,6 @@ class Loop:
                 self._end(run, End.CANCELLED)
 
     # -- memory ---------------------------------------------------------------------------------------------
-
-    @property
-    def _most_tokens(self) -> int:
-        """Of one sequence, prompt and answer."""
-        return min(self._runner.context, self._runner.pages * self._runner.page_size)
-
-    def _measure(self, request: Request) -> None:
-        """Raise ModelsError where there will never be room for the prompt and one token of an answer."""
-        if not request.ids:
-            raise ValueError("a request without a prompt")
-        need = len(request.ids) + min(1, request.max_tokens)
-        if need > self._runner.context:
-            raise ModelsError(
-                f"what was said takes {need} tokens and does not fit the {self._runner.context} tokens of "
-                "models.context_tokens; raise it"
-            )
-        if need > self._most_tokens:
-            raise ModelsError(
-                f"what was said takes {need} tokens and there is GPU memory for {self._most_tokens}; "
-                "raise models.gpu_memory_gb, or set models.quantize"
-            )
 
     def _admit(self) -> None:
         """Give memory to those that wait, in their order: nobody overtakes who waits for memory."""
