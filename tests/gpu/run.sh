@@ -51,12 +51,12 @@ bench() {
 	part "$1" "bench $2" "$python" -m voxrtc.bench.voxtral --audio tests/data/austen-0870.wav ${BENCH:-} \
 		--quantize "$2" --json "$out/$2.json" --plot "$out/$2.png"
 }
-# The longest of what matters most first: what comes later may be cut off by the caller's own limit.
-bench 170 none
-part 150 tests "$python" -m pytest tests/gpu -m gpu --noconftest -q -rs -p no:cacheprovider --durations=5
+# What matters most first: what comes later may be cut off by the caller's own limit.
+bench 160 none
+part 120 tests "$python" -m pytest tests/gpu -m gpu --noconftest -q -rs -p no:cacheprovider --durations=5
 cp "$out/.part" "$out/tests.log"
-bench 75 int4
-bench 75 int8
+bench 100 int4
+bench 100 int8
 rm -f "$out/.part"
 say "== ${failed:+failed: }${failed:-all parts are done}"
 [ -z "$failed" ]

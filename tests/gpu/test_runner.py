@@ -32,8 +32,11 @@ def distances(of: VoxtralRunner, expected: correct.Expected, quantize: str = "no
     return correct.compare(of, asked(), expected, CALLERS, quantize, SEED)
 
 
-@pytest.mark.parametrize("attention", ["auto", "triton", "flash", "sdpa"])
-@pytest.mark.parametrize("compiles", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize(
+    ("attention", "compiles"),
+    [("auto", False), ("auto", True), ("triton", False), ("flash", False), ("sdpa", False)],
+    ids=["auto", "auto, compiled", "triton", "flash", "sdpa"],
+)
 def test_logits_are_those_of_the_stock_modules(expected: correct.Expected, attention: str, compiles: bool) -> None:
     try:
         made = runner(attention=attention, compiles=compiles)
@@ -57,7 +60,7 @@ def test_graphs_draw_what_plain_calls_draw() -> None:
     """In float32, where sums of another order do not change which token is the likeliest."""
     drawn = []
     for captured in (True, False):
-        made = runner(dtype=torch.float32, compiles=False)
+        made = runner(dtype=torch.float32)
         if not captured:
             made = plain(made)
         drawn.append(answers(made))
@@ -93,7 +96,7 @@ def answers(of: VoxtralRunner, steps: int = 24) -> list[list[int]]:
 
 def test_the_loop_answers_as_generate_does() -> None:
     """32 greedy tokens for each of 12 sequences that join one another, in float32."""
-    model, made = stock_model(torch.float32), runner(dtype=torch.float32, compiles=False)
+    model, made = stock_model(torch.float32), runner(dtype=torch.float32)
     cases = [case for case in asked(16) if not case.clips]
     told: list[list[int]] = [[] for _ in cases]
     ends = [threading.Event() for _ in cases]

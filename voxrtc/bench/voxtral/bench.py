@@ -72,6 +72,8 @@ class _Run:
         self._progress = progress
         self._dtype = torch.bfloat16 if options.device == "cuda" else torch.float32
         self._wait = waiter(options.device)
+        on_gpu = options.device == "cuda"
+        self._device = torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
 
     @property
     def device_name(self) -> str:
@@ -99,6 +101,7 @@ class _Run:
             "reuse": self._reuse(runner, sound),
             "mix": self._mix(runner, sound),
             "peak_gb": self._peak_gb(),
+            "reserved_gb": self._reserved_gb(),
             "weights_gb": round(runner.weight_bytes / 1e9, 3),
             "correct": compared,
             "start_s": round(took, 1),
@@ -111,7 +114,7 @@ class _Run:
         if not options.stock:
             return None, None
         self._progress("loading the stock model", 0.1)
-        take = checkpoint.random(self._config, self._dtype, torch.device(options.device), options.seed)
+        take = checkpoint.random(self._config, self._dtype, self._device, options.seed)
         model = self._part("generate", lambda: stock.stock_model(self._config, take, options.device, self._dtype))
         if model is None:
             return None, None
@@ -127,7 +130,7 @@ class _Run:
         gc.collect()  # modules point at each other
         self._reset_peak()
         how = build.Options(
-            device=torch.device(options.device),
+            device=self._device,
             dtype=self._dtype,
             context=max(2_048, 2 * options.context),
             callers=max(options.callers),
@@ -135,7 +138,7 @@ class _Run:
             compiles=options.compile,
             quantize=options.quantize,
         )
-        take = checkpoint.random(self._config, self._dtype, torch.device(options.device), options.seed)
+        take = checkpoint.random(self._config, self._dtype, self._device, options.seed)
         began = perf_counter()
         runner = build.assemble(self._config, take, how, self._progress)
         return runner, perf_counter() - began
@@ -181,6 +184,11 @@ class _Run:
         if self._options.device == "cuda":
             return round(torch.cuda.max_memory_allocated() / 1e9, 3)
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 3)
+
+    def _reserved_gb(self) -> float | None:
+        """What torch has taken of the GPU for it; None on the CPU."""
+        on_gpu = self._options.device == "cuda"
+        return round(torch.cuda.max_memory_reserved() / 1e9, 3) if on_gpu else None
 
 
 def ratios(document: dict[str, Any]) -> dict[str, Any]:
