@@ -299,7 +299,8 @@ class Loop:
         try:
             run.on_pick(pick)
         except Exception as error:  # noqa: BLE001 - one reader's fault must not end the others
-            self._failed_to_tell(run, error)
+            faults.log("telling a token", error)
+            self._end(run, ModelsError("whoever asked does not take the answer"))
             return
         if run.picked == request.max_tokens:
             self._end(run, End.MAX_TOKENS)
@@ -330,10 +331,6 @@ class Loop:
         self._failed_in_a_row += 1
         for run in list(runs):
             self._end(run, ModelsError(faults.sentence(error)), keep=False)
-
-    def _failed_to_tell(self, run: Run, error: Exception) -> None:
-        faults.log("telling a token", error)
-        self._end(run, ModelsError("whoever asked does not take the answer"))
 
     def _break(self, error: ModelsError) -> None:
         self._refuse(str(error))
