@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "transformers", "mistral_common")
-INSTALL = "pip install 'voxrtc[gpu]'"
+INSTALL = "pip install -c constraints.txt -e '.[gpu]'"
 MakeRunner = Callable[[Settings, Progress], "Runner"]
 
 
