@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 PROMPT_SIZES = (16, 32, 64, 128, 256, 384, 448, 512)
 """Tokens of a prompt that are read at once. 384 holds a transcription and a later turn of one window, 448 a first turn
 with its persona."""
-STAGE_MS = 10.0
+STAGE_MS = 25.0
 """How long one stage of the encoder may take; decoding goes on between stages."""
 TRIES = 3
 
