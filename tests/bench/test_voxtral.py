@@ -198,6 +198,8 @@ def test_a_module_of_its_own_measures_too(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
     assert found["generate"] is None
     assert found["correct"] is None
+    assert found["failed"] == {}
+    assert found["mix"]["streams"] == 2
     line += ["--device", "cuda"]
     done = subprocess.run(line, capture_output=True, text=True, timeout=100)
     if not torch.cuda.is_available():

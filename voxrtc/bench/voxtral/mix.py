@@ -156,8 +156,8 @@ class _Driver:
 
     def _speaks(self, caller: _Caller) -> None:
         """The caller pauses: a guess, and a transcript."""
-        if perf_counter() > self._began + self._plan.seconds:
-            return
+        if caller.turn and perf_counter() > self._began + self._plan.seconds:
+            return  # but everybody has one turn
         clip = Clip(self._sound)
         if (
             len(caller.ids) + clip.tokens + self._plan.answer + 16 > self._context
