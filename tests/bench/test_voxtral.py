@@ -93,6 +93,7 @@ def test_the_mix_tells_what_a_caller_notices(document: dict[str, Any]) -> None:
     assert found["stream_min_tok_s"] <= found["stream_tok_s"]["p50"]
     assert found["longest_gap_ms"] >= found["gap_ms"]["p50"] > 0
     assert found["release_to_first_token_ms"]["p50"] >= 0
+    assert document["release_to_first_token_ms"]["max"] >= 0
     assert found["rows"]["max"] <= 2 * found["callers"]
 
 

@@ -99,6 +99,7 @@ class _Run:
             "floor": self._floor(speeds),
             "generate": generate,
             "reuse": self._reuse(runner, sound),
+            "release_to_first_token_ms": self._release(runner, sound),
             "mix": self._mix(runner, sound),
             "peak_gb": self._peak_gb(),
             "reserved_gb": self._reserved_gb(),
@@ -157,6 +158,13 @@ class _Run:
     def _reuse(self, runner: VoxtralRunner, sound: Samples) -> Any:
         self._progress("measuring the turns of one call", 0.8)
         return self._part("reuse", lambda: reuse.measure(runner, sound, self.shape.vocabulary, self._options.seed))
+
+    def _release(self, runner: VoxtralRunner, sound: Samples) -> Any:
+        """Of a caller who is alone: the guess was made in the pause."""
+        self._progress("measuring releases of guesses", 0.85)
+        plan = mix.Plan(1, min(2.0, self._options.mix_s), self._options.seed)
+        found = self._part("release", lambda: mix.measure(runner, sound, self.shape.vocabulary, plan))
+        return found and found["release_to_first_token_ms"]
 
     def _mix(self, runner: VoxtralRunner, sound: Samples) -> Any:
         options = self._options

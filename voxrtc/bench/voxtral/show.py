@@ -52,6 +52,8 @@ def lines(document: dict[str, Any]) -> list[Line]:
         rows.append((f"a step of {count}, ms", _of("decode_ms", count), stock, floor, goal, "most"))
         goal = 5_800.0 if count == "32" else None
         rows.append((f"tokens/s of {count}", _of("tokens_per_s", count), _nothing, _nothing, goal, "least"))
+    nothing = (_nothing, _nothing)
+    one = document["decode_ms"].get("1")
     step = (document.get("mix") or {}).get("step_ms", {}).get("p50")
     return [
         *rows,
@@ -65,7 +67,7 @@ def lines(document: dict[str, Any]) -> list[Line]:
             step,
             "most",
         ),
-        ("cancel to end, ms", _of("mix", "cancel_ms", "p50"), _nothing, _nothing, step, "most"),
+        ("mix: cancel to end, ms", _of("mix", "cancel_ms", "p50"), _nothing, _nothing, step, "most"),
         ("turn 1, tokens read", _of("reuse", "turn1_prefill_tokens"), _nothing, _nothing, None, "most"),
         ("turn 5, tokens read", _of("reuse", "turn5_prefill_tokens"), _nothing, _nothing, None, "most"),
         ("weights, GB", _of("weights_gb"), _nothing, _nothing, _weights_goal(document), "most"),
