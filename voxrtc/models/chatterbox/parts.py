@@ -31,7 +31,7 @@ class Voice:
     """Everything the models know of a voice: made once of a clip, shared by all who speak with it, changed by none.
 
     ``speaker`` (1, 256) float32 and ``prompt`` (1, n) int64 are T3's: who speaks, and tokens of how they do.
-    ``tokens`` (1, n) int64, ``mel`` (1, 2 n, 80) and ``xvector`` (1, 192) float32 are S3Gen's. All on the models' device.
+    ``tokens`` (1, n) int64, ``mel`` (1, 2 n, 80) and ``xvector`` (1, 192) float32 are S3Gen's. On the models' device.
     """
 
     name: str
@@ -44,8 +44,8 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How something is said. ``exaggeration`` 0..2, about 0.5 as people speak; ``cfg_weight`` 0..1: how closely the text
-    is kept to, less for slower speech. Equal ``seed``, voice and text: equal sound, whatever else is being said."""
+    """How something is said. ``exaggeration`` 0..2, about 0.5 as people speak; ``cfg_weight`` 0..1: how closely the
+    text is kept to, less for slower speech. Equal ``seed``, voice and text: equal sound, whatever else is said."""
 
     exaggeration: float = 0.5
     cfg_weight: float = 0.5
@@ -57,7 +57,7 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One clause that is to be said: ``text``, the tokenizer's ids with their start and stop; ``most`` speech tokens."""
+    """One clause to be said: ``text``, the tokenizer's ids with their start and stop; at ``most`` so many speech tokens."""
 
     text: Sequence[int]
     voice: Voice
