@@ -57,7 +57,7 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One clause to be said: ``text``, the tokenizer's ids with their start and stop; at ``most`` so many speech tokens."""
+    """One clause: ``text``, the tokenizer's ids with their start and stop, and how many speech tokens at ``most``."""
 
     text: Sequence[int]
     voice: Voice
