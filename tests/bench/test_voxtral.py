@@ -15,7 +15,7 @@ from rich.console import Console
 torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 pytest.importorskip("transformers", reason="the gpu extra is not installed")
 
-from voxrtc.bench.voxtral import mix, plot  # noqa: E402
+from voxrtc.bench.voxtral import mix, plot, steps  # noqa: E402
 from voxrtc.bench.voxtral.bench import bench  # noqa: E402
 from voxrtc.bench.voxtral.options import Options, check  # noqa: E402
 from voxrtc.bench.voxtral.show import goals_apply, show  # noqa: E402
@@ -206,3 +206,21 @@ def test_a_module_of_its_own_measures_too(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         assert done.returncode == 1
         assert "no CUDA device" in done.stderr
+
+
+def test_a_step_that_fails_takes_no_other_figure_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def measure(*given: object) -> None:
+        raise RuntimeError("CUDA error: no such luck\nand a long trace")
+
+    monkeypatch.setattr(steps, "measure", measure)
+    made = bench(Options(**SMALL, stock=False), command="a test")  # type: ignore[arg-type]
+    assert made["failed"] == {"steps": "RuntimeError: CUDA error: no such luck"}
+    assert made["first_token_ms"] is None
+    assert made["ratios"]["first_token_to_floor"] is None
+    assert made["mix"]["streams"] >= 2
+    console = Console(file=io.StringIO(), width=110)
+    show(made, console)
+    assert isinstance(console.file, io.StringIO)
+    assert "steps was not measured: RuntimeError" in console.file.getvalue()
+    plot.plot(made, tmp_path / "steps.png")
+    assert (tmp_path / "steps.png").stat().st_size > 0

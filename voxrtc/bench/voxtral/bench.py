@@ -34,6 +34,10 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
 STOCK_REPEATS = {"cuda": 8, "cpu": 2}
 """``generate`` takes its time."""
+NO_STEPS: dict[str, Any] = {"encode_ms": None, "prefill_ms": None, "first_token_ms": None, "spread": {}} | {
+    "decode_ms": {}, "tokens_per_s": {}
+}  # fmt: skip
+"""In place of the steps' figures where a step fails."""
 
 
 def bench(
@@ -148,7 +152,8 @@ class _Run:
         options = self._options
         self._progress("measuring steps", 0.6)
         plan = steps.Plan(options.callers, options.context, options.repeat, options.seed)
-        return steps.measure(runner, sound, self.shape.vocabulary, self._wait, plan)
+        how = (self.shape.vocabulary, self._wait, plan)
+        return self._part("steps", lambda: steps.measure(runner, sound, *how)) or dict(NO_STEPS)
 
     def _floor(self, speeds: floors.Speeds) -> dict[str, Any]:
         options = self._options
