@@ -1,0 +1,346 @@
+"""Speaking for all callers: one thread owns both models, and decides before every step what is done next.
+
+An iteration is one step of the token model, for all clauses that have a row there, and at most one call of the sound
+model, for those whose chunk is due. A clause's first chunk is small, so that it is heard soon, later ones are larger,
+as each costs about the same; but nobody's listener is to run out of sound, and who would do so first goes first.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from voxrtc.errors import GaveWay, ModelsError
+from voxrtc.models.chatterbox import faults
+from voxrtc.models.chatterbox.parts import CODES, STOP, Chunk, SoundModel, TokenModel
+from voxrtc.models.chatterbox.request import Ended, Given, Request, Run, Sounded
+from voxrtc.models.urgency import FIRST
+from voxrtc.models.voxtral.faults import log
+
+LOOK_AHEAD = 3
+"""Tokens that the sound model keeps back until more have come (its encoder's pre_lookahead_len)."""
+CHUNKS = (10, 20, 35, 50)
+"""Tokens of a clause's first chunk, second, third, and of each after that: 0.4 s, 0.8 s, 1.4 s, 2 s."""
+LEAST = 8
+"""Tokens that are worth a call before their chunk is whole, where a listener is about to run out."""
+SOON_S = 0.3
+"""A listener runs out soon with so much sound left, and as much as two calls of the sound model take."""
+FAILURES = 3
+"""Calls of a model in a row that fail: the CUDA context is taken for dead then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """``starved``: chunks that came after their listener had heard all before; ``longest_gap_ms``: the longest such
+    silence. ``calls``: of the sound model, for ``chunks``."""
+
+    waiting: int
+    speaking: int
+    steps: int
+    tokens: int
+    calls: int
+    chunks: int
+    gave_way: int
+    failures: int
+    starved: int
+    longest_gap_ms: float
+
+
+class Loop:
+    """Clauses of any number of threads, said by one (start()), which calls their callbacks; or by step(), in tests.
+
+    ``max_waiting``: clauses that may wait for a row; of more, the least urgent are turned away. ``tail``: tokens of
+    silence that each clause ends with. ``on_broken`` is called in the loop's thread when the models do not work any
+    more; all clauses have ended by then. ``clock``: seconds.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenModel,
+        sound: SoundModel,
+        *,
+        max_waiting: int = 64,
+        tail: Sequence[int] = (),
+        on_broken: Callable[[ModelsError], None] = lambda error: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tokens = tokens
+        self._sound = sound
+        self._max_waiting = max_waiting
+        self._tail = list(tail)
+        self._on_broken = on_broken
+        self._clock = clock
+        self._waiting: list[Run] = []
+        self._speaking: list[Run] = []
+        """Those that were admitted: in a row of the token model, or only to be made into sound."""
+        self._free = list(range(tokens.rows))[::-1]
+        self._arrived = 0
+        self._call_s = 0.0
+        """How long a call of the sound model takes, of late."""
+        self._failed_in_a_row = 0
+        self._counts = dict.fromkeys(("steps", "tokens", "calls", "chunks", "gave_way", "failures", "starved"), 0)
+        self._longest_gap = 0.0
+        self._thread = threading.Thread(target=self._run, name="chatterbox", daemon=True)
+        # Shared with other threads, under _changed:
+        self._changed = threading.Condition()
+        self._inbox: list[Run] = []
+        self._refusal = ""
+        """Why nothing is taken any more."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """End all clauses and wait for the thread, that is, for the call of a model under way."""
+        self._refuse("Chatterbox is being closed")
+        if not self._thread.is_alive():
+            self._end_all()
+        elif threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    # -- any thread -----------------------------------------------------------------------------------------
+
+    def submit(self, request: Request, on_sound: Given, on_end: Ended) -> None:
+        """Begin ``request``. The loop's thread calls ``on_sound`` with each stretch of sound and ``on_end`` once, at
+        last: with None, GaveWay where a guess was given up for what a caller waits for, or another ModelsError.
+
+        Raises ModelsError where nothing is taken (any more).
+        """
+        run = Run(request, on_sound, on_end, self._clock())
+        with self._changed:
+            if self._refusal:
+                raise ModelsError(self._refusal)
+            if len(self._inbox) > self._max_waiting:
+                raise self._busy()
+            self._inbox.append(run)
+            self._changed.notify()
+
+    def cancel(self, request: Request) -> None:
+        """End ``request`` before the next step. It is told no sound after the call under way."""
+        request.cancelled = True
+
+    def statistics(self) -> Statistics:
+        return Statistics(
+            waiting=len(self._inbox) + len(self._waiting),
+            speaking=len(self._speaking),
+            longest_gap_ms=self._longest_gap * 1000,
+            **self._counts,
+        )
+
+    # -- the thread -----------------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """One iteration. False when there is nothing left to do. Only for the thread that owns the loop."""
+        self._take_in()
+        self._end_cancelled()
+        self._admit()
+        for run in sorted(self._waiting, key=Run.rank)[self._max_waiting :]:
+            self._end(run, GaveWay("given up: too many clauses wait") if run.level > FIRST else self._busy())
+        self._next_tokens()
+        self._make_sound()
+        if self._failed_in_a_row >= FAILURES and not self._refusal:
+            self._break(ModelsError("the GPU failed three times in a row; Chatterbox must be started again"))
+        return bool(self._inbox or self._waiting or self._speaking)
+
+    def _run(self) -> None:
+        try:
+            while self._awaits_work():
+                while not self._refusal and self.step():
+                    pass
+        except Exception as error:  # noqa: BLE001 - a fault here must be told to all who wait, and to the host
+            log("the loop of the voice", error)
+            self._break(ModelsError(f"Chatterbox failed ({type(error).__name__}); it must be started again"))
+        finally:
+            self._end_all()
+
+    def _awaits_work(self) -> bool:
+        """Wait for a clause; False when the loop is to end."""
+        with self._changed:
+            while not self._inbox and not self._refusal:
+                self._changed.wait()
+            return not self._refusal
+
+    def _take_in(self) -> None:
+        with self._changed:
+            arrived, self._inbox = self._inbox, []
+        for run in arrived:
+            self._arrived += 1
+            run.number = self._arrived
+        self._waiting += arrived
+
+    def _end_cancelled(self) -> None:
+        for run in [run for run in (*self._waiting, *self._speaking) if run.request.cancelled]:
+            self._end(run, None)
+
+    # -- rows -----------------------------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        """Give rows to those that wait, in their order. A clause leaves its row with its last token; not more than
+        twice as many as there are rows are under way, so that tokens do not pile up before a slow sound model."""
+        for run in sorted(self._waiting, key=Run.rank):
+            self._make_way(run)
+            if not self._free or len(self._speaking) >= 2 * self._tokens.rows:
+                return
+            self._waiting.remove(run)
+            self._speaking.append(run)
+            run.row = self._free.pop()
+            utterance = run.request.utterance
+            try:
+                run.stream = self._sound.open(utterance.voice, utterance.manner.seed)
+                self._tokens.begin(run.row, utterance)
+            except Exception as error:  # noqa: BLE001 - told to the one it was for
+                self._failed([run], "the beginning of a clause", error)
+            else:
+                self._failed_in_a_row = 0
+
+    def _make_way(self, run: Run) -> None:
+        """Where there is no row, end the least urgent, the youngest of these, if ``run`` is more urgent."""
+        if self._free and len(self._speaking) < 2 * self._tokens.rows:
+            return
+        victim = max((other for other in self._speaking if other.level > run.level), key=Run.rank, default=None)
+        if victim is not None:
+            self._counts["gave_way"] += 1
+            self._end(victim, GaveWay("given up: its place was needed for what a caller waits for"))
+
+    def _release(self, run: Run) -> None:
+        if run.row is not None:
+            self._free.append(run.row)
+            run.row = None
+
+    # -- tokens -----------------------------------------------------------------------------------------------
+
+    def _next_tokens(self) -> None:
+        """One step, for all that have a row."""
+        runs = [run for run in self._speaking if run.row is not None]
+        if not runs:
+            return
+        self._counts["steps"] += 1
+        try:
+            picked = self._tokens.step([run.row for run in runs if run.row is not None])
+        except Exception as error:  # noqa: BLE001 - told to those it was for
+            self._failed(runs, "a step of the voice", error)
+            return
+        self._failed_in_a_row = 0
+        for run, token in zip(runs, picked, strict=True):
+            self._take(run, token)
+
+    def _take(self, run: Run, token: int) -> None:
+        self._counts["tokens"] += 1
+        run.tokens += 1
+        if token < CODES:
+            run.pending.append(token)
+        if token == STOP or run.tokens >= run.request.utterance.most:
+            run.complete = True
+            run.pending += self._tail
+            self._release(run)
+            if not run.pending and not run.sounded:
+                self._end(run, None)  # nothing to say
+
+    # -- sound ------------------------------------------------------------------------------------------------
+
+    def _make_sound(self) -> None:
+        """One call, for the chunks that are due."""
+        runs = self._due()
+        if not runs:
+            return
+        chunks = []
+        for run in runs:
+            assert run.stream is not None, "not admitted yet"
+            chunks.append(Chunk(run.stream, list(run.pending), run.complete))
+        began = self._clock()
+        self._counts["calls"] += 1
+        try:
+            sounds = self._sound.sound(chunks)
+        except Exception as error:  # noqa: BLE001 - told to those it was for
+            self._failed(runs, "the sound of a chunk", error)
+            return
+        self._failed_in_a_row = 0
+        now = self._clock()
+        self._call_s += 0.3 * (now - began - self._call_s)
+        for run, chunk, samples in zip(runs, chunks, sounds, strict=True):
+            self._counts["chunks"] += 1
+            run.chunks += 1
+            run.sounded += len(chunk.tokens)
+            run.pending.clear()
+            self._give(run, Sounded(samples, *run.span(chunk.last)), now)
+            if chunk.last and run in self._speaking:
+                self._end(run, None)
+
+    def _due(self) -> list[Run]:
+        """Those whose next chunk is to be made now, at most ``batch``, who starves first before the others.
+
+        While somebody's first chunk is in the making, chunks of those that have enough to listen to wait.
+        """
+        now = self._clock()
+        due = [run for run in self._speaking if self._is_due(run, now)]
+        if any(not run.chunks for run in self._speaking):
+            due = [run for run in due if not run.chunks or self._soon(run, now)]
+        return sorted(due, key=lambda run: (run.level, run.starves))[: self._sound.batch]
+
+    def _is_due(self, run: Run, now: float) -> bool:
+        if run.complete:
+            return True
+        wanted = CHUNKS[min(run.chunks, len(CHUNKS) - 1)] + (0 if run.chunks else LOOK_AHEAD)
+        there = len(run.pending)
+        return there >= wanted or (run.samples > 0 and there >= LEAST and self._soon(run, now))
+
+    def _soon(self, run: Run, now: float) -> bool:
+        """Whether its listener runs out soon."""
+        return run.starves - now < SOON_S + 2 * self._call_s
+
+    def _give(self, run: Run, sounded: Sounded, now: float) -> None:
+        if not sounded.samples.size or run.request.cancelled:
+            return
+        if not run.samples:
+            run.heard = now
+        elif now > run.starves:
+            self._counts["starved"] += 1
+            self._longest_gap = max(self._longest_gap, now - run.starves)
+            run.heard += now - run.starves  # the listener goes on from here
+        run.samples += sounded.samples.size
+        try:
+            run.on_sound(sounded)
+        except Exception as error:  # noqa: BLE001 - one reader's fault must not end the others
+            log("telling a stretch of sound", error)
+            self._end(run, ModelsError("whoever asked does not take the sound"))
+
+    # -- ends -------------------------------------------------------------------------------------------------
+
+    def _end(self, run: Run, end: ModelsError | None) -> None:
+        for runs in (self._waiting, self._speaking):
+            if run in runs:
+                runs.remove(run)
+        self._release(run)
+        run.stream = None
+        try:
+            run.on_end(end)
+        except Exception as error:  # noqa: BLE001 - as with on_sound
+            log("telling the end of a clause", error)
+
+    def _failed(self, runs: Sequence[Run], what: str, error: Exception) -> None:
+        """A call of a model failed, which was for ``runs``."""
+        log(what, error)
+        self._counts["failures"] += 1
+        self._failed_in_a_row += 1
+        for run in runs:
+            self._end(run, ModelsError(faults.sentence(error)))
+
+    def _break(self, error: ModelsError) -> None:
+        self._refuse(str(error))
+        self._end_all()
+        self._on_broken(error)
+
+    def _refuse(self, why: str) -> None:
+        with self._changed:
+            self._refusal = self._refusal or why
+            self._changed.notify()
+
+    def _end_all(self) -> None:
+        self._take_in()
+        for run in [*self._waiting, *self._speaking]:
+            self._end(run, ModelsError(self._refusal))
+
+    def _busy(self) -> ModelsError:
+        return ModelsError(f"Chatterbox has {self._max_waiting} clauses waiting; try again shortly")
