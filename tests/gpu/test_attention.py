@@ -6,7 +6,7 @@ import pytest
 
 from tests.gpu.machine import DEVICE, needs_gpu, pages_of, relative, torch
 from voxrtc.errors import ModelsError
-from voxrtc.models.voxtral.attention import Attention, Context, Sdpa, choose
+from voxrtc.models.gpu.attention import Attention, Context, Sdpa, choose
 
 pytestmark = needs_gpu
 HEADS, KV_HEADS, DIM, PAGE = 32, 8, 128, 256

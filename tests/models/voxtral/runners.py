@@ -11,8 +11,8 @@ import torch
 from transformers import VoxtralForConditionalGeneration
 
 from voxrtc.audio import Samples
+from voxrtc.models.gpu.attention import Attention, Sdpa
 from voxrtc.models.voxtral import build, checkpoint
-from voxrtc.models.voxtral.attention import Attention, Sdpa
 from voxrtc.models.voxtral.checkpoint import Weights
 from voxrtc.models.voxtral.features import LogMel
 from voxrtc.models.voxtral.runner import Plan, VoxtralRunner

@@ -14,7 +14,8 @@ torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 from tests.models.voxtral import runners  # noqa: E402 - needs torch
 from tests.models.voxtral.tiny import make_checkpoint  # noqa: E402
 from voxrtc.errors import ModelsError  # noqa: E402
-from voxrtc.models.voxtral import attention, build, checkpoint, quantize  # noqa: E402
+from voxrtc.models.gpu import attention  # noqa: E402
+from voxrtc.models.voxtral import build, checkpoint, quantize  # noqa: E402
 from voxrtc.models.voxtral.checkpoint import Weights  # noqa: E402
 from voxrtc.models.voxtral.sequence import Chunk  # noqa: E402
 from voxrtc.settings import Settings  # noqa: E402
@@ -193,7 +194,7 @@ def test_bits_without_torchao(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_compiler_that_fails_is_done_without(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from voxrtc.models.voxtral.forward import Compiled
+    from voxrtc.models.gpu.compiled import Compiled
 
     def broken(function, **options):
         def call(*args):

@@ -12,10 +12,10 @@ torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 
 from tests.models.voxtral import runners  # noqa: E402 - needs torch
 from tests.models.voxtral.runners import continued, encoded, generated, noise  # noqa: E402
-from voxrtc.models.voxtral.attention import Sdpa, Triton  # noqa: E402
+from voxrtc.models.gpu.attention import Sdpa, Triton  # noqa: E402
+from voxrtc.models.gpu.graphs import Pieces  # noqa: E402
 from voxrtc.models.voxtral.checkpoint import Weights  # noqa: E402
 from voxrtc.models.voxtral.features import LogMel  # noqa: E402
-from voxrtc.models.voxtral.graphs import Pieces  # noqa: E402
 from voxrtc.models.voxtral.runner import PROMPT_SIZES, VoxtralRunner  # noqa: E402
 from voxrtc.models.voxtral.sequence import Chunk, Clip, Row, Sampling  # noqa: E402
 
@@ -142,7 +142,7 @@ def test_memory_of_a_page_that_is_used_again_does_not_shine_through(runner: Voxt
 def padded(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> VoxtralRunner:
     """A runner that works as on a GPU: in the sizes that are captured there, padded, by the Triton kernels, which run
     in Triton's interpreter. Only the capture itself is missing."""
-    importlib.import_module("tests.models.voxtral.interpreted")
+    importlib.import_module("tests.models.gpu.interpreted")
     monkeypatch.setattr("voxrtc.models.voxtral.runner.PROMPT_SIZES", (16, 64, 448))
     monkeypatch.setattr(Pieces, "captures", property(lambda self: True))
     make = Pieces.make

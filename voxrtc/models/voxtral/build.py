@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from voxrtc.errors import ModelsError
-from voxrtc.models.voxtral import attention, checkpoint, quantize
-from voxrtc.models.voxtral.attention import Choice
+from voxrtc.models.gpu import attention
+from voxrtc.models.gpu.attention import Choice
+from voxrtc.models.voxtral import checkpoint, quantize
 from voxrtc.models.voxtral.checkpoint import Take, Weights
 from voxrtc.models.voxtral.quantize import Bits
 from voxrtc.models.voxtral.runner import PROMPT_SIZES, Plan, VoxtralRunner

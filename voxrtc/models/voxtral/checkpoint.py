@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from voxrtc.errors import ModelsError
-from voxrtc.models.voxtral.layers import AudioLayer, AudioShape, TextLayer, TextShape, layer_norm, linear
+from voxrtc.models.gpu.llama import TextLayer, TextShape, linear
+from voxrtc.models.voxtral.layers import AudioLayer, AudioShape, layer_norm
 
 Take = Callable[[str], Tensor]
 """Gives the weight of a name, to be used once; the tensor becomes the receiver's own."""

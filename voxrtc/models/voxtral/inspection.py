@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from voxrtc.errors import ModelsError
-from voxrtc.models.voxtral import attention
+from voxrtc.models.gpu import attention
 from voxrtc.models.voxtral.build import Options
 from voxrtc.settings import Settings
 

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxrtc.models.voxtral.attention import Attention
+from voxrtc.models.gpu.attention import Attention
+from voxrtc.models.gpu.compiled import Compiled
+from voxrtc.models.gpu.graphs import Piece, Pieces
 from voxrtc.models.voxtral.checkpoint import Weights
 from voxrtc.models.voxtral.features import LogMel
-from voxrtc.models.voxtral.forward import Compiled, Encoder, TextModel
-from voxrtc.models.voxtral.graphs import Piece, Pieces
+from voxrtc.models.voxtral.forward import Encoder, TextModel
 from voxrtc.models.voxtral.sequence import Chunk, Clip, Pick, Row, clip_of
 from voxrtc.models.voxtral.work import Prompt, Step
 

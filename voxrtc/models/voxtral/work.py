@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from voxrtc.models.voxtral.attention import Context
+from voxrtc.models.gpu.attention import Context
+from voxrtc.models.gpu.graphs import Pieces
 from voxrtc.models.voxtral.forward import TextModel
-from voxrtc.models.voxtral.graphs import Pieces
 from voxrtc.models.voxtral.sequence import GREEDY, Chunk, Row
 from voxrtc.models.voxtral.staging import Staging
 

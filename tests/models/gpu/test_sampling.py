@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 
 from transformers import MinPLogitsWarper, TemperatureLogitsWarper  # noqa: E402
 
-from voxrtc.models.voxtral.sampling import MIN_P, draw  # noqa: E402
+from voxrtc.models.gpu.sampling import MIN_P, draw  # noqa: E402
 
 COUNT = 20_000
 

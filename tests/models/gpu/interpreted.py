@@ -11,6 +11,6 @@ pytest.importorskip("triton", reason="triton is not installed")
 if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("kernels are not interpreted here; tests/gpu runs them as they are", allow_module_level=True)
 
-from voxrtc.models.voxtral import kernels
+from voxrtc.models.gpu import kernels
 
 __all__ = ["kernels"]

@@ -116,7 +116,7 @@ class Triton:
     captures = True
 
     def __init__(self) -> None:
-        from voxrtc.models.voxtral import kernels
+        from voxrtc.models.gpu import kernels
 
         self._kernels = kernels
 

@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 
-from tests.models.voxtral.interpreted import kernels  # noqa: E402 - needs triton
-from voxrtc.models.voxtral.attention import Context, Sdpa  # noqa: E402
+from tests.models.gpu.interpreted import kernels  # noqa: E402 - needs triton
+from voxrtc.models.gpu.attention import Context, Sdpa  # noqa: E402
 
 PAGE, MOST, PAGES = 16, 8, 40
 

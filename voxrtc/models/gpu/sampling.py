@@ -7,8 +7,6 @@ it, in which row it stands, or on whether its step was replayed from a CUDA grap
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -24,13 +22,18 @@ def draw(logits: Tensor, temperatures: Tensor, seeds: Tensor, positions: Tensor)
     in their sequences the drawn tokens stand.
     """
     wide = logits.float()
-    hot = temperatures > 0
-    scaled = wide / torch.where(hot, temperatures, 1.0)[:, None]
-    likely = scaled >= scaled.amax(-1, keepdim=True) + math.log(MIN_P)
-    noisy = torch.where(likely, scaled + _gumbel(seeds, positions, wide.shape[-1]), float("-inf"))
-    tokens = torch.where(hot[:, None], noisy, wide).argmax(-1)
+    tokens = choose(wide, temperatures, torch.full_like(temperatures, MIN_P), seeds, positions)
     logprobs = wide.gather(-1, tokens[:, None])[:, 0] - wide.logsumexp(-1)
     return tokens, logprobs
+
+
+def choose(wide: Tensor, temperatures: Tensor, least: Tensor, seeds: Tensor, positions: Tensor) -> Tensor:
+    """As draw(), of float32 logits: the tokens only. ``least`` (n,) float32: in place of MIN_P, 0 for none of it."""
+    hot = temperatures > 0
+    scaled = wide / torch.where(hot, temperatures, 1.0)[:, None]
+    likely = scaled >= scaled.amax(-1, keepdim=True) + least.log()[:, None]
+    noisy = torch.where(likely, scaled + _gumbel(seeds, positions, wide.shape[-1]), float("-inf"))
+    return torch.where(hot[:, None], noisy, wide).argmax(-1)
 
 
 def _gumbel(seeds: Tensor, positions: Tensor, count: int) -> Tensor:
