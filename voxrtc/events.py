@@ -96,6 +96,14 @@ class StateChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageChanged(Event):
+    """A call with the language "auto" is held in ``language`` from the caller's turn ``turn`` on."""
+
+    turn: int
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(Event):
     """Something the caller should know that does not end the call; ``code`` is stable, ``message`` a sentence."""
 

@@ -2,7 +2,8 @@
 
 /** The events this page knows; an unknown one is logged and skipped, so that an older page works with a newer server. */
 export const KNOWN = new Set([
-  "call_started", "connection_lost", "call_moved", "call_ended", "memory_exported", "state_changed", "notice",
+  "call_started", "connection_lost", "call_moved", "call_ended", "memory_exported", "state_changed", "language_changed",
+  "notice",
   "speech_started", "speech_paused", "speech_resumed", "turn_ended", "transcript", "turn_dropped",
   "speculation_dropped", "false_interruption", "tool_called", "tool_ended",
   "reply_started", "reply_text", "reply_spoken", "reply_resumed", "reply_ended", "interrupted",

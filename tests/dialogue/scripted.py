@@ -18,9 +18,10 @@ from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_RATE, Block, Samples
 from voxrtc.endpointing.detector import Decision, Ended, Paused, Resumed, Started
 from voxrtc.endpointing.waits import Pause, Wait
 from voxrtc.errors import ModelsError
+from voxrtc.languages import NAMES
 from voxrtc.models.wire import Answer, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, pack, unpack
 
-READY = Ready("scripted", "script", "script", "hum", {"hibari": ["en"], "espeak": ["en", "de"]}, ["en", "de"], 0.0)
+READY = Ready("scripted", "script", "script", "hum", {"hibari": ["en"], "espeak": list(NAMES)}, ["en", "de"], 0.0)
 MS_PER_CHAR = 50
 """How long the scripted voice takes to say a character."""
 

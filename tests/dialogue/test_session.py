@@ -464,7 +464,7 @@ async def test_configure() -> None:
     stage.voice.say(500, 1500)
     async with stage.up():
         stage.session.configure(language="de", voice="espeak", interruptions="off")
-        stage.session.configure(language="xx", voice="nobody")
+        stage.session.configure(voice="nobody", interruptions="never")
         await stage.until(ReplyEnded)
     assert stage.models.answers[0].language == "de"
     assert (stage.models.spoken[0].voice, stage.models.spoken[0].language) == ("espeak", "de")

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from voxrtc.audio import Samples
 from voxrtc.dialogue.memory import Exchange, Memory
 from voxrtc.dialogue.phrases import ONE_MOMENT, words
 from voxrtc.dialogue.thought import Manner
+from voxrtc.dialogue.tongue import Tongue
 from voxrtc.dialogue.tools import Toolbox
 from voxrtc.models.wire import Answer, Prepare, pack
 from voxrtc.settings import Settings
-
-
-@dataclass(slots=True)
-class Tongue:
-    """In which language, and with which voice, the call is held; may change between replies."""
-
-    language: str
-    voice: str
-    heard: str = "en"
-    """The language that was heard last."""
-
-    @property
-    def heard_as(self) -> str | None:
-        """The language to hear, None to detect it."""
-        return None if self.language == "auto" else self.language
-
-    @property
-    def spoken(self) -> str:
-        """The language to speak now."""
-        return self.heard if self.language == "auto" else self.language
 
 
 class Asks:
@@ -48,11 +27,11 @@ class Asks:
         dialogue, tools = self._settings.dialogue, self._toolbox.tools
         return Answer(
             session=self._call,
-            system=dialogue.system_prompt,
+            system=self._system(),
             history=self._memory.history(again),
             audio=pack(audio) if audio is not None else None,
             text=text,
-            language=self._tongue.heard_as,
+            language=self._tongue.heard_as(audio.size if audio is not None else 0),
             max_tokens=dialogue.max_reply_tokens,
             # Sampled, a small model calls what it should not, and invents results.
             temperature=dialogue.temperature if not tools else 0.0,
@@ -62,8 +41,12 @@ class Asks:
 
     def prepare(self, text: str) -> Prepare:
         """To warm what a caller needs who seems to be saying ``text``."""
-        system = self._settings.dialogue.system_prompt
-        return Prepare(self._call, system, self._memory.history(), text, self._toolbox.tools)
+        return Prepare(self._call, self._system(), self._memory.history(), text, self._toolbox.tools)
+
+    def _system(self) -> str:
+        """The system prompt, with the language to answer in."""
+        prompt, told = self._settings.dialogue.system_prompt, self._tongue.told()
+        return f"{prompt}\n{told}" if told else prompt
 
     def manner(self, language: str | None = None) -> Manner:
         """How to speak, in ``language`` if it is not to be the call's."""
@@ -71,7 +54,9 @@ class Asks:
         moment, speaks = words(ONE_MOMENT, tongue.spoken)
         return Manner(
             voice=tongue.voice,
-            language=language or tongue.language,
+            language=language or ("auto" if tongue.language == "auto" else tongue.spoken),
+            spoken=tongue.spoken,
+            after=lambda heard, voice_ms: tongue.speaks(tongue.after(heard, voice_ms)),
             tts=settings.tts,
             patience_s=settings.dialogue.patience_s,
             filler=moment if speaks == tongue.spoken and settings.dialogue.tool_filler_s else "",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from voxrtc.audio import HEARD_RATE, AudioOut, Samples
 from voxrtc.dialogue.announce import Announcer, CallClock
-from voxrtc.dialogue.asks import Asks, Tongue
+from voxrtc.dialogue.asks import Asks
 from voxrtc.dialogue.last import LastReply
 from voxrtc.dialogue.memory import Exchange, Memory
 from voxrtc.dialogue.narrator import Narrator
@@ -20,11 +20,21 @@ from voxrtc.dialogue.reply import Reply
 from voxrtc.dialogue.spoken import SpokenClause
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.dialogue.thought import Manner
+from voxrtc.dialogue.tongue import Tongue
 from voxrtc.dialogue.tools import Toolbox
 from voxrtc.dialogue.turns import Turn
 from voxrtc.dialogue.yielding import Held
 from voxrtc.errors import GaveWay, ModelsError
-from voxrtc.events import Ended, FalseInterruption, Interrupted, SpeculationDropped, TurnDropped
+from voxrtc.events import (
+    Ended,
+    FalseInterruption,
+    Interrupted,
+    LanguageChanged,
+    Notice,
+    SpeculationDropped,
+    TurnDropped,
+)
+from voxrtc.languages import ALL
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Answer, Heard
 from voxrtc.settings import Settings
@@ -48,7 +58,7 @@ class Assistant:
     ) -> None:
         """``overheard``: told what a guess made of a turn that is not over."""
         self.memory = memory
-        self.tongue = Tongue(memory.language or settings.dialogue.language, settings.tts.voice)
+        self.tongue = Tongue(memory.language or settings.dialogue.language, settings.tts.voice, models)
         self.guess: Reply | None = None
         self.reply: Reply | None = None
         self.held: Held | None = None
@@ -136,7 +146,7 @@ class Assistant:
     def answer_text(self, turn: Turn, text: str) -> None:
         """Answer what was typed."""
         ask = self.asks.answer(text=text)
-        self._narrator.transcribed(turn, text, 1.0, self.tongue.heard_as or "en")
+        self._narrator.transcribed(turn, text, 1.0, self.tongue.held_in or "en")
         self._answer_exchange(turn, ask, self.memory.heard(text))
 
     def greet(self, text: str) -> None:
@@ -321,10 +331,28 @@ class Assistant:
             self._drop_turn(reply, turn, "backchannel" if verdict == "backchannel" else "no words")
             return
         self.give_way()
-        self.tongue.heard = heard.language or self.tongue.heard
-        reply.exchange = self.memory.heard(heard.text.strip())
-        self._narrator.transcribed(reply.turn, heard.text.strip(), heard.confidence, heard.language)
+        held_in, spoken = self.tongue.held_in, self.tongue.spoken
+        self._follow(heard, turn)
+        exchange = self.memory.heard(words)
+        self._narrator.transcribed(turn, words, heard.confidence, heard.language)
+        if held_in and self.tongue.spoken != spoken:
+            self._end(reply, "cancelled")  # it was asked for in the language of before
+            self._answer_exchange(turn, self.asks.answer(text=words, again=exchange), exchange)
+            return
+        reply.exchange = exchange
         self._narrator.started(reply)
+
+    def _follow(self, heard: Heard, turn: Turn) -> None:
+        """Hold the call in the caller's language, if it is to be."""
+        if self.tongue.follow(heard, turn.voice_ms):
+            self._say(LanguageChanged, turn=turn.number, language=self.tongue.held_in)
+            self.check_voice()
+
+    def check_voice(self) -> None:
+        """Tell, once, where no voice speaks the language of the call."""
+        if language := self.tongue.unvoiced():
+            name = ALL[language].name
+            self._say(Notice, code="no_voice", message=f"No voice here speaks {name}: the call goes on in English.")
 
     def _drop_turn(self, reply: Reply, turn: Turn, reason: str) -> None:
         self._end(reply, "cancelled")

@@ -176,7 +176,7 @@ class Caller:
 
     def _look(self, turn: Turn, now: int) -> None:
         if self._partials is not None and self._partials.due(now):
-            self._partials.look(self._audio.of(turn, now), self._assistant.tongue.heard_as, now, self._tasks)
+            self._partials.look(self._audio.of(turn, now), self._assistant.tongue.looked_as, now, self._tasks)
 
     def _join(self, turn: Turn, before: Turn | None) -> None:
         """``turn`` goes on from one whose words were never known: both are one turn."""
@@ -240,7 +240,8 @@ class Caller:
     async def _listen(self, turn: Turn, audio: Samples) -> None:
         """Learn what ``turn`` said until its pause, where no guess at an answer does."""
         try:
-            self.overheard(turn, await self._models.transcribe(audio, self._assistant.tongue.heard_as))
+            language = self._assistant.tongue.heard_as(audio.size)
+            self.overheard(turn, await self._models.transcribe(audio, language))
         except ModelsError as error:
             log.debug("the words in a pause were not to be had: %s", error)  # the turn itself will tell the caller
 

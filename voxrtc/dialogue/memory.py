@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from voxrtc.languages import NAMES
+from voxrtc.languages import ALL
 from voxrtc.models.wire import Utterance
 
 
@@ -77,7 +77,7 @@ class Memory:
             raise ValueError(f"not an exported memory: {error}") from None
         except RecursionError:
             raise ValueError("not an exported memory: it is nested too deeply") from None
-        if export.language not in ("", "auto", *NAMES):
+        if export.language not in ("", "auto", *ALL):
             raise ValueError(f"not an exported memory: there is no language '{export.language}'")
         return cls(turns, export.exchanges[-max(1, turns) :], export.language)
 

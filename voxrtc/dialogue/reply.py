@@ -88,6 +88,7 @@ class Reply:
         if isinstance(script, str) or script.audio is None:
             self._settled.set()
             self._playable.set()
+        self._language = ""  # where it follows the caller: the one that it follows from what was heard
         self._making: asyncio.Task[None] | None = None
         self._playing: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()  # of the player's; a cancelled task may yet run for a step
@@ -197,6 +198,7 @@ class Reply:
 
     def thought_heard(self, heard: Heard) -> None:
         self.heard = heard
+        self._language = self._manner.after(heard, self.turn.voice_ms if self.turn is not None else 0.0)
         self._settled.set()
         if heard.text.strip():
             self._playable.set()
@@ -233,7 +235,7 @@ class Reply:
         language = self._manner.language
         if language == "auto":
             await self._settled.wait()
-            language = self.heard.language if self.heard is not None else "en"
+            language = self._language or self._manner.spoken
         manner = self._manner
         ask = Speak(read_aloud(clause.text), manner.voice, language, manner.tts.speed, guess=self.guess_name())
         fixed = clause.filler or isinstance(self.script, str)

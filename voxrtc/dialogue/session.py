@@ -20,13 +20,14 @@ from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.dialogue.timekeeper import Timekeeper
+from voxrtc.dialogue.tongue import FALLBACK
 from voxrtc.dialogue.tools import Toolbox
 from voxrtc.dialogue.turns import Turn
 from voxrtc.endpointing.detector import TurnDetector
 from voxrtc.endpointing.prosody import Prosody
 from voxrtc.errors import ModelsError
 from voxrtc.events import CallEnded, CallStarted, Event, MemoryExported, Notice
-from voxrtc.languages import NAMES
+from voxrtc.languages import ALL
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Heard
 from voxrtc.settings import Settings
@@ -100,6 +101,7 @@ class Session:
         if not self._ran:
             self._warm()
         self._ran = True
+        self._assistant.check_voice()
         self._timekeeper.restart()
         self._listening = self._tasks.spawn(self._listen(ears), "listening")
         try:
@@ -196,10 +198,8 @@ class Session:
             return
         tongue = self._assistant.tongue
         ready = self._models.ready
-        if language is not None and language != "auto" and language not in NAMES:
-            self._say(Notice, code="bad_config", message=f"No language '{language}'; there are {', '.join(NAMES)}.")
-        elif language is not None:
-            tongue.language = self.memory.language = language
+        if language is not None:
+            self._take_language(language)
         if voice is not None and ready is not None and voice not in ready.voices:
             there = ", ".join(ready.voices)
             self._say(Notice, code="bad_config", message=f"No voice '{voice}'; there are {there}.")
@@ -214,6 +214,15 @@ class Session:
         elif interruptions != self._caller.floor.mode:
             self._caller.forget()
             self._caller.floor.mode = interruptions
+
+    def _take_language(self, language: str) -> None:
+        """A language that nobody here knows is taken for English, with a warning."""
+        if language != "auto" and language not in ALL:
+            message = f"No language '{language}', so it is English; there are {', '.join(ALL)}."
+            self._say(Notice, code="unsupported_language", message=message)
+            language = FALLBACK
+        self._assistant.tongue.language = self.memory.language = language
+        self._assistant.check_voice()
 
     def _take_tools(self, specs: Sequence[dict[str, Any]]) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,7 +24,8 @@ MOST_STEPS = 4
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to speak. ``language`` may be "auto": then in the language that was heard.
+    """How to speak. ``language`` may be "auto": then in the one that ``after`` gives for what was heard, and for how
+    many ms of voice that was.
 
     ``patience_s``: seconds without a sign of the models after which the reply is given up. ``filler``: what is said,
     once, when a function takes longer than ``filler_s`` seconds; empty for nothing.
@@ -33,6 +35,9 @@ class Manner:
     language: str
     tts: Tts
     patience_s: float
+    spoken: str = "en"
+    """The language of the call as it is now, for what follows from nothing that was heard."""
+    after: Callable[[Heard, float], str] = lambda heard, voice_ms: heard.language or "en"
     filler: str = ""
     filler_s: float = 0.0
 
