@@ -1,0 +1,181 @@
+"""A thin T3 with random weights, ours and chatterbox-tts's own (its models/t3, without what the rest of it imports)."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.util
+import sys
+import types
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
+
+from voxrtc.models.chatterbox import t3_weights  # noqa: E402 - needs torch
+from voxrtc.models.chatterbox.parts import Manner, Utterance, Voice  # noqa: E402
+from voxrtc.models.chatterbox.t3 import T3  # noqa: E402
+from voxrtc.models.chatterbox.t3_memory import T3Plan  # noqa: E402
+from voxrtc.models.chatterbox.t3_weights import Sizes, T3Weights  # noqa: E402
+from voxrtc.models.gpu.attention import Attention, Sdpa  # noqa: E402
+
+CPU = torch.device("cpu")
+MULTILINGUAL = Sizes(hidden=64, layers=14, head_dim=16, wide=96)
+"""The layers whose attention is watched are 9, 12 and 13, the heads up to 15."""
+ENGLISH = Sizes(hidden=64, layers=3, head_dim=16, wide=96, text=704)
+GREEDY = Manner(temperature=0.0)
+_THIN = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 16}
+_PACKAGES = ("chatterbox", "chatterbox.models")
+
+
+@functools.cache
+def state(sizes: Sizes, seed: int = 0) -> dict[str, Any]:
+    """Random weights that are large enough for everything to matter, and attention is to few tokens."""
+    made = t3_weights.random(sizes, CPU, torch.float32, seed)
+    return {key: weight * _scale(key) for key, weight in made.items()}
+
+
+def _scale(key: str) -> float:
+    if key.endswith(("q_proj.weight", "k_proj.weight")):
+        return 10
+    return 1 if key.endswith(("norm.weight", "bias")) else 6
+
+
+def weights(sizes: Sizes) -> T3Weights:
+    return t3_weights.assemble(state(sizes), CPU, torch.float32)
+
+
+PLAN = T3Plan(rows=8, text=40, speech=80, page_size=16)
+
+
+def t3(of: T3Weights, attention: Attention | None = None, plan: T3Plan = PLAN) -> T3:
+    made = T3(of, attention or Sdpa(), plan)
+    made.warm(lambda what, fraction: None)
+    return made
+
+
+def voice(seed: int, prompt: int = 150) -> Voice:
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(0, 6_561, (1, prompt), generator=generator)
+    nothing = torch.zeros(0)
+    return Voice(f"voice {seed}", torch.randn(1, 256, generator=generator), tokens, nothing, nothing, nothing)
+
+
+def text(seed: int, count: int = 17) -> list[int]:
+    """Start, words, stop: ``count`` tokens."""
+    generator = torch.Generator().manual_seed(1000 + seed)
+    return [255, *torch.randint(1, 250, (count - 2,), generator=generator).tolist(), 0]
+
+
+def utterance(
+    seed: int, manner: Manner = GREEDY, count: int = 17, of: Voice | None = None, most: int = 40
+) -> Utterance:
+    return Utterance(text(seed, count), of or voice(seed), manner, most)
+
+
+def said(model: T3, row: int, what: Utterance) -> list[int]:
+    """All of it, alone, STOP included; no more than ``most``."""
+    model.begin(row, what)
+    tokens: list[int] = []
+    while len(tokens) < what.most and 6_562 not in tokens:
+        tokens += model.step([row])
+    return tokens
+
+
+# -- the package --------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def package() -> Iterator[None]:
+    """Within, chatterbox.models.t3 can be imported; skips where the package is not installed."""
+    for needed in ("chatterbox", "einops", "tqdm"):
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"{needed} is not installed")
+    found = importlib.util.find_spec("chatterbox")
+    assert found is not None
+    assert found.submodule_search_locations
+    root = Path(found.submodule_search_locations[0])
+    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "chatterbox"}
+    for name in before:
+        del sys.modules[name]
+    for name in _PACKAGES:
+        module = types.ModuleType(name)
+        module.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
+        sys.modules[name] = module
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "chatterbox"]:
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+class Stock:
+    """chatterbox's T3 of ``state(sizes)``."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        with package():
+            configs = importlib.import_module("chatterbox.models.t3.llama_configs").LLAMA_CONFIGS
+            encoder = importlib.import_module("chatterbox.models.t3.modules.cond_enc")
+            config = importlib.import_module("chatterbox.models.t3.modules.t3_config").T3Config
+            self._t3 = importlib.import_module("chatterbox.models.t3.t3")
+            self.conditions = encoder.T3Cond
+            thin = functools.partial(encoder.Perceiver, pre_attention_query_size=64, embedding_dim=64)
+            layers = {"num_hidden_layers": sizes.layers, **_THIN}
+            with patch.dict(configs["Llama_520M"], layers), patch.object(encoder, "Perceiver", thin):
+                self.model = self._t3.T3(config(sizes.text)).eval()
+        self.model.load_state_dict(state(sizes), strict=False)
+        self._config = dict(self.model.tfmr.config.__dict__)
+        self.logits: list[Any] = []
+        """(2, vocabulary) of each token that was said last, with and without the text."""
+        self.model.speech_head.register_forward_hook(lambda module, args, out: self.logits.append(out[:, -1]))
+
+    def said(self, what: Utterance, count: int | None = None) -> list[int]:
+        """What the package says, its noise replaced by ours."""
+        self.model.tfmr.config.__dict__.update(self._config)  # which each call changes for good
+        for layer in self.model.tfmr.layers:
+            layer.self_attn._forward_hooks.clear()  # which each call leaves behind
+        self.logits.clear()
+        manner = what.manner
+        conditions = self.conditions(
+            speaker_emb=what.voice.speaker,
+            cond_prompt_speech_tokens=what.voice.prompt,
+            emotion_adv=manner.exaggeration * torch.ones(1, 1, 1),
+        )
+        ids = torch.tensor([list(what.text)] * 2)
+        with patch.object(torch, "multinomial", _Drawing(manner.seed)), patch.object(self._t3, "tqdm", _quiet):
+            tokens = self.model.inference(
+                t3_cond=conditions,
+                text_tokens=ids,
+                max_new_tokens=count or what.most,
+                temperature=manner.temperature or 1e-6,
+                min_p=manner.min_p,
+                top_p=1.0,
+                repetition_penalty=manner.repetition_penalty,
+                cfg_weight=manner.cfg_weight,
+            )
+        return tokens[0].tolist()
+
+
+class _Drawing:
+    """torch.multinomial with the noise of sampling.py: of this seed, and of how many were drawn before."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._drawn = 0
+
+    def __call__(self, probabilities: Any, num_samples: int) -> Any:
+        from voxrtc.models.gpu.sampling import _gumbel
+
+        noise = _gumbel(torch.tensor([self._seed]), torch.tensor([self._drawn]), probabilities.shape[-1])
+        self._drawn += 1
+        return (probabilities.log() + noise).argmax(-1, keepdim=True)
+
+
+def _quiet(steps: Sequence[int], **options: Any) -> Sequence[int]:
+    return steps

@@ -1,0 +1,244 @@
+"""T3 against chatterbox's own, on the CPU and in float32: the same tokens, whatever is said beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import random
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
+
+from tests.models.chatterbox import t3_stock  # noqa: E402 - needs torch
+from tests.models.chatterbox.t3_stock import CPU, ENGLISH, MULTILINGUAL, Stock, said, utterance, voice  # noqa: E402
+from voxrtc.errors import ModelsError  # noqa: E402
+from voxrtc.models.chatterbox import t3 as t3_module  # noqa: E402
+from voxrtc.models.chatterbox import t3_alignment, t3_conditioning, t3_weights  # noqa: E402
+from voxrtc.models.chatterbox.parts import STOP, Manner, Utterance  # noqa: E402
+from voxrtc.models.chatterbox.t3 import T3  # noqa: E402
+from voxrtc.models.chatterbox.t3_memory import T3Plan  # noqa: E402
+from voxrtc.models.chatterbox.t3_weights import T3Weights, assemble  # noqa: E402
+from voxrtc.models.gpu.attention import Triton  # noqa: E402
+from voxrtc.models.gpu.graphs import Pieces  # noqa: E402
+
+MANNERS = [
+    Manner(temperature=0.0),
+    Manner(seed=11),
+    Manner(exaggeration=1.3, cfg_weight=0.3, temperature=1.1, min_p=0.02, repetition_penalty=1.2, seed=5),
+    Manner(cfg_weight=0.0, min_p=0.0, seed=6),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def weights() -> T3Weights:
+    return t3_stock.weights(MULTILINGUAL)
+
+
+@pytest.fixture(scope="module")
+def model(weights: T3Weights) -> T3:
+    return t3_stock.t3(weights)
+
+
+@pytest.fixture(scope="module")
+def stock() -> Stock:
+    return Stock(MULTILINGUAL)
+
+
+@pytest.mark.parametrize("manner", MANNERS, ids=["greedy", "usual", "other", "unguided"])
+def test_40_tokens_are_the_packages(model: T3, stock: Stock, manner: Manner) -> None:
+    what = utterance(1, manner)
+    tokens = said(model, 3, what)
+    assert tokens == stock.said(what)
+    assert len(tokens) == 40
+    assert len(set(tokens)) > 20
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_logits_are_the_packages(model: T3, stock: Stock, weight: float) -> None:
+    what = utterance(6, Manner(exaggeration=0.8, cfg_weight=weight, seed=2), count=21, most=12)
+    tokens = stock.said(what)
+    model.begin(1, what)
+    for token, (cond, uncond) in zip(tokens, stock.logits, strict=False):
+        assert model.step([1]) == [token]
+        torch.testing.assert_close(model.logits()[0], cond + weight * (cond - uncond), atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("manner", MANNERS[:2], ids=["greedy", "usual"])
+def test_the_english_one_has_no_analyzer(manner: Manner) -> None:
+    english = t3_stock.t3(t3_stock.weights(ENGLISH))
+    what = utterance(2, manner, count=6)
+    assert said(english, 0, what) == Stock(ENGLISH).said(what)
+
+
+def test_an_end_is_held_back_until_the_text_is_read(stock: Stock) -> None:
+    eager = dict(t3_stock.state(MULTILINGUAL))
+    eager["speech_head.weight"] = eager["speech_head.weight"].clone()
+    eager["speech_head.weight"][STOP] *= 5  # much wanted, or not at all
+    model = t3_stock.t3(assemble(eager, CPU, torch.float32))
+    words = eager["text_emb.weight"][: t3_weights.ENGLISH]
+    unwatched = t3_stock.t3(assemble({**eager, "text_emb.weight": words}, CPU, torch.float32))
+    ours = Stock(MULTILINGUAL)
+    ours.model.load_state_dict(eager, strict=False)
+    sooner = 0
+    for seed in range(6):
+        what = utterance(seed, Manner(seed=seed), count=8 + seed)
+        tokens = said(model, 0, what)
+        assert tokens == ours.said(what)
+        sooner += len(said(unwatched, 0, what)) < len(tokens)
+    assert sooner
+
+
+def _together(model: T3, whats: list[Utterance], seed: int) -> list[list[int]]:
+    """What is said when these begin, go on and end at any time, in any row, in any order."""
+    chance = random.Random(seed)
+    told: dict[int, list[int]] = {}
+    waiting, free, rows = list(range(len(whats))), list(range(model.rows)), dict[int, int]()
+    while waiting or rows:
+        if waiting and free and (not rows or chance.random() < 0.3):
+            one, row = waiting.pop(0), free.pop(chance.randrange(len(free)))
+            model.begin(row, whats[one])
+            rows[row], told[one] = one, []
+        asked = chance.sample(sorted(rows), chance.randint(1, len(rows)))
+        for row, token in zip(asked, model.step(asked), strict=True):
+            told[rows[row]].append(token)
+            if token == STOP or len(told[rows[row]]) == whats[rows[row]].most:
+                free.append(row)
+                del rows[row]
+    return [told[n] for n in range(len(whats))]
+
+
+@pytest.fixture(scope="module")
+def whats() -> list[Utterance]:
+    two = [voice(1), voice(2, prompt=90)]
+    return [utterance(n, MANNERS[n % 4], count=7 + 3 * (n % 9), of=two[n % 2], most=20 + 2 * n % 20) for n in range(12)]
+
+
+@pytest.fixture(scope="module")
+def alone(model: T3, whats: list[Utterance]) -> list[list[int]]:
+    return [said(model, n % model.rows, what) for n, what in enumerate(whats)]
+
+
+def test_each_alone_is_the_packages(stock: Stock, whats: list[Utterance], alone: list[list[int]]) -> None:
+    assert alone == [stock.said(what) for what in whats]
+    assert len({tuple(tokens) for tokens in alone}) == len(whats)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nobody_hears_of_anybody_else(model: T3, whats: list[Utterance], alone: list[list[int]], seed: int) -> None:
+    assert _together(model, whats, seed) == alone
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> T3Weights:
+    """Of few layers, whose attention is watched: Triton's interpreter takes a second for each."""
+    monkeypatch.setattr(t3_alignment, "HEADS", ((1, 15), (1, 11), (0, 2)))
+    return t3_stock.weights(dataclasses.replace(MULTILINGUAL, layers=2))
+
+
+@pytest.fixture
+def padded(small: T3Weights, monkeypatch: pytest.MonkeyPatch) -> T3:
+    """A T3 that works as on a GPU: in the sizes that are captured there, padded, by the Triton kernels, which run in
+    Triton's interpreter. Only the capture itself is missing."""
+    importlib.import_module("tests.models.gpu.interpreted")
+    monkeypatch.setattr(t3_module, "PROMPT_SIZES", (48,))
+    monkeypatch.setattr(Pieces, "captures", property(lambda self: True))
+    make = Pieces.make
+
+    def warmed(self, work):
+        work()  # as before a capture: with whatever its inputs hold by then
+        return make(self, work)
+
+    monkeypatch.setattr(Pieces, "make", warmed)
+    return t3_stock.t3(small, Triton(), T3Plan(rows=2, text=21, speech=5, page_size=64))
+
+
+def test_padding_changes_nothing(padded: T3, small: T3Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert padded.report()["CUDA graphs"] == "yes"
+    short = [utterance(n, MANNERS[n], count=7 + 7 * n, most=3) for n in range(3)]
+    got = _together(padded, short, 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(t3_alignment, "HEADS", ((1, 15), (1, 11), (0, 2)))
+    assert got == [said(t3_stock.t3(small), 0, what) for what in short]
+
+
+def test_equal_seeds_and_others(model: T3) -> None:
+    first, second = (said(model, 0, utterance(4, Manner(seed=seed))) for seed in (1, 2))
+    assert said(model, 5, utterance(4, Manner(seed=1))) == first != second
+
+
+def test_a_mood_and_a_voice_are_heard(model: T3) -> None:
+    model.begin(0, utterance(4))
+    model.begin(1, utterance(4, Manner(temperature=0.0, exaggeration=1.5)))
+    model.begin(2, utterance(4, of=voice(9)))
+    model.step([0, 1, 2])
+    logits = model.logits()
+    assert logits.shape == (3, 8194)
+    assert (logits[0] - logits[1]).abs().max() > 0.01 < (logits[0] - logits[2]).abs().max()
+
+
+def test_conditioning_is_made_once_and_forgotten(weights: T3Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(t3_conditioning, "KEPT", 2)
+    conditioning = t3_conditioning.Conditioning(weights)
+    one, two = voice(1), voice(2)
+    first = conditioning(one, 0.5)
+    assert first.shape == (34, 64)
+    assert conditioning(one, 0.5) is first
+    assert not torch.equal(conditioning(one, 0.7), first)
+    assert not torch.equal(conditioning(two, 0.5), first)
+    assert conditioning(one, 0.5) is not first
+    assert len(conditioning._kept) == 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6])
+def test_short_texts(model: T3, count: int) -> None:
+    """Those of five tokens or fewer make the package fail (resemble-ai/chatterbox#548)."""
+    what = Utterance([255, 7, 8, 9, 10, 0][-count:], voice(1), Manner(seed=3), 60)
+    assert 0 < len(said(model, 0, what)) <= 60
+
+
+def test_the_longest_is_said_and_ends(model: T3) -> None:
+    what = utterance(3, Manner(seed=1), count=model.longest_text, most=model.longest_speech)
+    tokens = said(model, 7, what)
+    assert STOP not in tokens
+    assert len(tokens) == model.longest_speech == 80
+    assert model.step([7]) == [STOP]
+
+
+@pytest.mark.parametrize(
+    ("text", "most"), [([], 10), ([255] * 41, 10), ([255, 0], 81), ([255, 0], 0)], ids=["none", "text", "most", "zero"]
+)
+def test_what_has_no_room_is_refused(model: T3, text: list[int], most: int) -> None:
+    with pytest.raises(ModelsError):
+        model.begin(0, Utterance(text, voice(1), Manner(), most))
+
+
+def test_three_equal_tokens_are_the_end_and_two_are_not(weights: T3Weights) -> None:
+    stuck = dict(t3_stock.state(MULTILINGUAL))
+    stuck["speech_head.weight"] = torch.zeros_like(stuck["speech_head.weight"])  # all alike: the first is taken
+    model = t3_stock.t3(assemble(stuck, CPU, torch.float32))
+    assert said(model, 0, utterance(1)) == [0, 0, 0, STOP]
+
+
+def test_what_is_not_a_t3_is_refused() -> None:
+    lacking = {key: w for key, w in t3_stock.state(MULTILINGUAL).items() if "layers.3.mlp.up" not in key}
+    with pytest.raises(ModelsError, match=r"layers\.3\.mlp\.up_proj"):
+        assemble(lacking, CPU, torch.float32)
+    with pytest.raises(ModelsError, match="no weight"):
+        assemble({}, CPU, torch.float32)
+
+
+def test_another_vocabulary_is_read_from_the_weights() -> None:
+    sizes = t3_weights.Sizes(hidden=64, layers=14, head_dim=16, wide=96, text=2600)
+    made = assemble(t3_weights.random(sizes, CPU, torch.float32), CPU, torch.float32)
+    assert made.multilingual
+    assert made.text.shape[0] == 2600
+    assert said(t3_stock.t3(made), 0, Utterance([255, 2599, 2500, 9, 8, 7, 0], voice(1), Manner(), 5))
