@@ -42,7 +42,7 @@ def test_the_flow_is_the_packages(meanflow: bool) -> None:
     before, mel, xvector = _reference(1)
     tokens = torch.randint(0, 6_561, (1, TOKENS), generator=torch.Generator().manual_seed(2))
     frames = 2 * (REFERENCE + TOKENS)
-    noise = frame_noise(torch.tensor([3]), torch.tensor([-2 * REFERENCE]), frames)
+    noise = frame_noise(torch.tensor([3]), torch.arange(frames)[None] - 2 * REFERENCE)
     expected = stock_mel(theirs, tokens, (before, mel, xvector), noise, meanflow)[0].T
 
     ours = flow(state, shape, CPU, torch.float32, 40)

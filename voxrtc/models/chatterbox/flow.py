@@ -51,9 +51,9 @@ def flow(state: Mapping[str, Tensor], shape: Shape, device: torch.device, dtype:
     return Flow(encoder(wide, shape, most), estimator(narrow, shape), wide.affine("flow.spk_embed_affine_layer"))
 
 
-def frame_noise(seeds: Tensor, first: Tensor, frames: int) -> Tensor:
-    """(n, frames, 80) of the utterances with ``seeds`` (n,), from their frame ``first`` (n,) on."""
-    positions = first[:, None] + torch.arange(frames, device=first.device)
+def frame_noise(seeds: Tensor, positions: Tensor) -> Tensor:
+    """(n, frames, 80) of the utterances with ``seeds`` (n,), for their frames ``positions`` (n, frames): those of the
+    reference are negative."""
     return normal(seeds, positions, MELS)
 
 
