@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from voxrtc.errors import ConfigError
-from voxrtc.settings import IceServer, Settings
+from voxrtc.settings import Delivery, IceServer, Settings
 
 PREFIX = "VOXRTC_"
 ALIASES = {
@@ -123,4 +123,4 @@ def _allowed(loc: tuple[str, ...]) -> list[str]:
         section = Settings.model_fields[loc[0]].annotation
         assert section is not None
         return list(section.model_fields)
-    return list(IceServer.model_fields)
+    return list((Delivery if loc[0] == "emotion" else IceServer).model_fields)

@@ -185,12 +185,15 @@ class ReplyStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyText(Event):
-    """One clause of a reply, as it goes to the voice."""
+    """One clause of a reply, as it goes to the voice. ``emotion``: neutral, happy, sad, angry or excited, with an
+    ``intensity`` of 0.5 to 2 and the ``confidence``, 0 to 1, that it is so (1 where the model marked the clause)."""
 
     reply: int
     clause: int
     text: str
     emotion: str = "neutral"
+    intensity: float = 1.0
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from voxrtc.languages import NAMES
 from voxrtc.urls import STUN_URL, TURN_URL, check_host_port, check_http_url, check_public_ip, check_urls, ip_version
@@ -238,6 +238,40 @@ class Tts(Section):
     max_clause_chars: int = Field(220, ge=20, le=2_000)
 
 
+EMOTIONS = ("neutral", "happy", "sad", "angry", "excited")
+MARKS = (
+    "Where a sentence is not neutral in mood, begin it with one of [happy], [sad], [angry] or [excited]; "
+    "these marks are not spoken."
+)
+"""Told to the language model, where ``emotion.marks`` is on."""
+
+
+class Delivery(Section):
+    """How an emotion sounds. ``exaggeration``, ``cfg_weight``: Chatterbox's; ``speed``, ``pause_ms``: other voices'."""
+
+    exaggeration: float = Field(0.5, ge=0.25, le=2.0)
+    cfg_weight: Ratio = 0.5
+    speed: float = Field(1.0, ge=0.5, le=2.0)
+    pause_ms: int = Field(0, ge=0, le=1_000)
+
+
+class Emotion(Section):
+    enabled: bool = True
+    marks: bool = False
+    neutral: Delivery = Delivery()
+    happy: Delivery = Delivery(exaggeration=0.65, cfg_weight=0.45, speed=1.04, pause_ms=0)
+    sad: Delivery = Delivery(exaggeration=0.4, cfg_weight=0.35, speed=0.92, pause_ms=150)
+    angry: Delivery = Delivery(exaggeration=0.75, cfg_weight=0.4, speed=1.04, pause_ms=40)
+    excited: Delivery = Delivery(exaggeration=0.8, cfg_weight=0.35, speed=1.08, pause_ms=0)
+
+    @field_validator(*EMOTIONS, mode="before")
+    @classmethod
+    def _rest(cls, given: Any, info: ValidationInfo) -> Any:
+        """What is not said of an emotion is as it was."""
+        default = cls.model_fields[str(info.field_name)].default
+        return {**default.model_dump(), **given} if isinstance(given, dict) else given
+
+
 class Metrics(Section):
     enabled: bool = True
 
@@ -252,7 +286,14 @@ class Settings(Section):
     models: Models = Models()
     remote: Remote = Remote()
     tts: Tts = Tts()
+    emotion: Emotion = Emotion()
     metrics: Metrics = Metrics()
+
+    @property
+    def system_prompt(self) -> str:
+        """What the language model is told before the conversation."""
+        marks = self.emotion.enabled and self.emotion.marks
+        return f"{self.dialogue.system_prompt} {MARKS}" if marks else self.dialogue.system_prompt
 
     @model_validator(mode="after")
     def _enough_ports(self) -> Settings:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voxrtc.dialogue.clauses import ClauseCutter, read_aloud, speakable
+from voxrtc.dialogue.clauses import ClauseCutter, Cut, begins_line, ends_sentence, read_aloud, speakable
 
 FIRST, LONGEST = 12, 220
 
@@ -17,7 +17,11 @@ def cut(text: str, pieces: int = 1, first: int = FIRST, longest: int = LONGEST) 
     """The clauses of ``text``, fed ``pieces`` characters at a time."""
     cutter = ClauseCutter(first, longest)
     found = [clause for at in range(0, len(text), pieces) for clause in cutter.feed(text[at : at + pieces])]
-    return found + cutter.finish()
+    return texts(found + cutter.finish())
+
+
+def texts(cuts: list[Cut]) -> list[str]:
+    return [clause.text for clause in cuts]
 
 
 @pytest.mark.parametrize(
@@ -53,10 +57,10 @@ def test_examples(text: str, clauses: list[str], pieces: int) -> None:
 
 def test_a_clause_is_given_as_soon_as_it_is_sure() -> None:
     cutter = ClauseCutter(FIRST, LONGEST)
-    assert cutter.feed("Of course I can, my") == ["Of course I can,"]
-    assert cutter.feed(" friend. And") == [" my friend."]
-    assert cutter.feed(" more.") == []
-    assert cutter.finish() == [" And more."]
+    assert texts(cutter.feed("Of course I can, my")) == ["Of course I can,"]
+    assert texts(cutter.feed(" friend. And")) == [" my friend."]
+    assert texts(cutter.feed(" more.")) == []
+    assert texts(cutter.finish()) == [" And more."]
 
 
 def test_later_clauses_end_at_a_comma_only_when_long() -> None:
@@ -110,15 +114,17 @@ def test_speakable() -> None:
 def cut_early(text: str, first: int = 12, breath: int = 16) -> list[str]:
     """The clauses of ``text``, fed a word at a time, each with the space before it, as a model writes it."""
     cutter = ClauseCutter(first, LONGEST, breath)
-    return [clause for word in re.findall(r"\s?\S+", text) for clause in cutter.feed(word)] + cutter.finish()
+    return [clause for word in re.findall(r"\s?\S+", text) for clause in texts(cutter.feed(word))] + texts(
+        cutter.finish()
+    )
 
 
 def test_a_comma_after_a_word_needs_no_waiting() -> None:
     cutter = ClauseCutter(FIRST, LONGEST)
-    assert cutter.feed("If he had married,") == ["If he had married,"]
+    assert texts(cutter.feed("If he had married,")) == ["If he had married,"]
     numbers = ClauseCutter(FIRST, LONGEST)
-    assert numbers.feed("It had cost him 3,") == []
-    assert numbers.feed("500 pounds.") + numbers.finish() == ["It had cost him 3,500 pounds."]
+    assert texts(numbers.feed("It had cost him 3,")) == []
+    assert texts(numbers.feed("500 pounds.") + numbers.finish()) == ["It had cost him 3,500 pounds."]
 
 
 @pytest.mark.parametrize(
@@ -156,3 +162,27 @@ def test_a_breath_is_never_taken_where_it_is_off() -> None:
 def test_what_was_cut_inside_a_sentence_does_not_fall() -> None:
     assert read_aloud(" Mr. Dashwood had leisure") == "Mr. Dashwood had leisure,"
     assert read_aloud(" to think.") == "to think."
+
+
+@given(TEXT, st.integers(1, 20))
+def test_as_it_was_written_nothing_is_lost_at_all(text: str, first: int) -> None:
+    cutter = ClauseCutter(first, 60)
+    cuts = cutter.feed(text) + cutter.finish()
+    whole = "".join(clause.raw for clause in cuts)
+    assert text.startswith(whole)
+    assert not any(c.isalnum() for c in text[len(whole) :])
+    assert [speakable(clause.raw).strip() for clause in cuts] == [clause.text.strip() for clause in cuts]
+
+
+@pytest.mark.parametrize(
+    ("raw", "ends", "begins"),
+    [
+        (" I am.", True, False),
+        (' "Yes!" ', True, False),
+        (" well,", False, False),
+        ("\n- one", False, True),
+        ("好。", True, False),
+    ],
+)
+def test_where_sentences_and_lines_end(raw: str, ends: bool, begins: bool) -> None:
+    assert (ends_sentence(raw), begins_line(raw)) == (ends, begins)

@@ -45,7 +45,7 @@ class Asks:
 
     def _system(self) -> str:
         """The system prompt, with the language to answer in."""
-        prompt, told = self._settings.dialogue.system_prompt, self._tongue.told()
+        prompt, told = self._settings.system_prompt, self._tongue.told()
         return f"{prompt}\n{told}" if told else prompt
 
     def manner(self, language: str | None = None) -> Manner:
@@ -61,4 +61,5 @@ class Asks:
             patience_s=settings.dialogue.patience_s,
             filler=moment if speaks == tongue.spoken and settings.dialogue.tool_filler_s else "",
             filler_s=settings.dialogue.tool_filler_s,
+            feels=settings.emotion.enabled,
         )

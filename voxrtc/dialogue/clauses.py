@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 ENDS = ".!?…"
 ENDS_WIDE = "。！？．｡।॥"
@@ -63,6 +64,25 @@ def read_aloud(clause: str) -> str:
     return text + "," if text[-1:].isalnum() else text
 
 
+def ends_sentence(raw: str) -> bool:
+    """Whether a sentence ends with ``raw``, a clause as it was written."""
+    return raw.rstrip().rstrip(CLOSERS)[-1:] in (*ENDS, *ENDS_WIDE)
+
+
+def begins_line(raw: str) -> bool:
+    """Whether a line begins with ``raw``, a clause as it was written."""
+    return "\n" in raw[: len(raw) - len(raw.lstrip())]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A clause: ``text`` as it is shown and spoken; ``raw`` as it was written, with what no voice should read and what
+    came since the clause before without anything to read."""
+
+    text: str
+    raw: str
+
+
 class ClauseCutter:
     """Cuts one reply. ``feed`` each piece of text as it comes, ``finish`` when there is no more."""
 
@@ -76,26 +96,29 @@ class ClauseCutter:
         self._breath_end = breath_chars + 1 if breath_chars else max_chars
         self._text = "\n"  # a reply begins with the beginning of a line
         self._cut_any = False
+        self._passed = ""  # raw text since the last clause in which there was nothing to read
 
-    def feed(self, piece: str) -> list[str]:
+    def feed(self, piece: str) -> list[Cut]:
         """The clauses that ``piece`` completes."""
         self._text += piece
         return list(self._clauses(last=False))
 
-    def finish(self) -> list[str]:
+    def finish(self) -> list[Cut]:
         """What is left, as clauses. The cutter can then be used no more."""
         return list(self._clauses(last=True))
 
-    def _clauses(self, last: bool) -> Iterator[str]:
+    def _clauses(self, last: bool) -> Iterator[Cut]:
         while (at := self._next_cut(last)) is not None:
-            clause = speakable(self._text[:at])
-            self._text = self._text[at:]
+            raw, self._text = self._text[:at], self._text[at:]
+            clause = speakable(raw)
+            self._passed += raw
             if not self._cut_any:
                 clause = clause.lstrip()
             clause = clause.rstrip() if last and not self._text.strip() else clause
             if clause:
-                self._cut_any = True
-                yield clause
+                raw = self._passed if self._cut_any else self._passed[1:]  # without the newline put before it
+                self._cut_any, self._passed = True, ""
+                yield Cut(clause, raw)
 
     def _next_cut(self, last: bool) -> int | None:
         """Where the next clause ends, or None where that cannot be told yet."""

@@ -55,7 +55,16 @@ class Narrator:
 
     def clause(self, reply: Reply, clause: SpokenClause) -> None:
         if reply.started and clause.text:
-            self._say(ReplyText, reply=reply.number, clause=clause.index, text=clause.text)
+            mood = clause.mood
+            self._say(
+                ReplyText,
+                reply=reply.number,
+                clause=clause.index,
+                text=clause.text,
+                emotion=mood.emotion,
+                intensity=mood.intensity,
+                confidence=mood.confidence,
+            )
 
     def failed(self, error: ModelsError) -> None:
         self._say(Notice, code="host_lost" if isinstance(error, HostLost) else "models_failed", message=str(error))

@@ -219,6 +219,11 @@ class Reply:
     async def until_released(self) -> None:
         await self._released.wait()
 
+    def language(self) -> str:
+        """For the words: the one it is in, as far as that is known."""
+        language = self._manner.language
+        return language if language != "auto" else self._language or self._manner.spoken
+
     # -- its voice --------------------------------------------------------------------------------------------
 
     async def _voice(self) -> None:
@@ -232,12 +237,18 @@ class Reply:
             clause.speech.close()
 
     async def _speak(self, clause: SpokenClause) -> None:
-        language = self._manner.language
-        if language == "auto":
+        manner, mood = self._manner, clause.mood
+        if manner.language == "auto":
             await self._settled.wait()
-            language = self._language or self._manner.spoken
-        manner = self._manner
-        ask = Speak(read_aloud(clause.text), manner.voice, language, manner.tts.speed, guess=self.guess_name())
+        ask = Speak(
+            read_aloud(clause.text),
+            manner.voice,
+            self.language(),
+            manner.tts.speed,
+            mood.emotion,
+            mood.intensity,
+            self.guess_name(),
+        )
         fixed = clause.filler or isinstance(self.script, str)
         if fixed and (voiced := self._phrases.known(ask)) is not None:
             self.times.first_audio = self.times.first_audio or _now()

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from voxrtc.audio import SPOKEN_RATE, Mark, Recording, Samples
+from voxrtc.dialogue.emotion import NEUTRAL, Mood
 from voxrtc.dialogue.phrases import Voiced
 from voxrtc.models.wire import Speech, unpack
 
@@ -63,13 +64,14 @@ class Growing(Generic[T]):
 
 class SpokenClause:
     """One clause of a reply. ``start``: where its text begins in the text of the reply, in characters. ``filler``: it
-    is said to pass the time, and is no part of the answer."""
+    is said to pass the time, and is no part of the answer. ``mood``: how it is meant."""
 
-    def __init__(self, index: int, start: int, text: str, filler: bool = False) -> None:
+    def __init__(self, index: int, start: int, text: str, filler: bool = False, mood: Mood = NEUTRAL) -> None:
         self.index = index
         self.start = start
         self.text = text
         self.filler = filler
+        self.mood = mood
         self.speech: Growing[tuple[Samples, int, int]] = Growing()
         """Samples at 24 kHz, and the span of ``text`` that they say."""
         self.mark = Mark()

@@ -11,6 +11,8 @@ from typing import Protocol
 import msgspec
 
 from voxrtc.dialogue.clauses import ClauseCutter
+from voxrtc.dialogue.composing import Composed, Composer
+from voxrtc.dialogue.emotion import NEUTRAL
 from voxrtc.dialogue.spoken import Growing, SpokenClause
 from voxrtc.dialogue.tools import Toolbox
 from voxrtc.errors import ModelsError
@@ -40,6 +42,8 @@ class Manner:
     after: Callable[[Heard, float], str] = lambda heard, voice_ms: heard.language or "en"
     filler: str = ""
     filler_s: float = 0.0
+    feels: bool = True
+    """Whether clauses have a mood; else all are neutral."""
 
 
 @dataclass(slots=True)
@@ -62,6 +66,7 @@ class Thinker(Protocol):
     def thought_clause(self, clause: SpokenClause) -> None: ...
     def thought_stepped(self, steps: list[Utterance]) -> None: ...
     def guess_name(self) -> str: ...
+    def language(self) -> str: ...
     async def until_released(self) -> None: ...
 
 
@@ -88,8 +93,8 @@ class Thought:
         """Think it to its end; what that fails with is raised where ``clauses`` are followed, too."""
         try:
             if isinstance(self._script, str):
-                cutter = self._cutter()
-                self._add(cutter.feed(self._script) + cutter.finish())
+                composer, language = self._composer(), self._thinker.language()
+                self._add(composer.feed(self._script, language) + composer.finish(language))
             else:
                 await self._ask(self._script)
         except BaseException as error:
@@ -124,26 +129,26 @@ class Thought:
     async def _answered(self, ask: Answer) -> list[ToolCall]:
         """Take what the models give, as long as they give something; returns the functions that they want called."""
         calls: list[ToolCall] = []
-        cutter = self._cutter()
+        composer = self._composer()
         ask = msgspec.structs.replace(ask, guess=self._thinker.guess_name())
         patience_s = self._manner.patience_s
         try:
             async with aclosing(self._models.answer(ask)) as stream, asyncio.timeout(patience_s) as patience:
                 async for item in stream:
                     patience.reschedule(_now() + patience_s)
-                    self._take(item, cutter, calls)
+                    self._take(item, composer, calls)
                     if self._silent:
                         return []
         except TimeoutError:
             raise ModelsError(f"the models gave no sign for {patience_s:g} s") from None
         if ask.audio is not None and self._heard is None:
             raise ModelsError("the models did not tell what they heard")
-        self._add(cutter.finish())
+        self._add(composer.finish(self._thinker.language()))
         if calls and (self._toolbox is None or not ask.may_call):
             raise ModelsError("the language model called a function where there was none to call")
         return calls
 
-    def _take(self, item: Heard | Said | ToolCall, cutter: ClauseCutter, calls: list[ToolCall]) -> None:
+    def _take(self, item: Heard | Said | ToolCall, composer: Composer, calls: list[ToolCall]) -> None:
         times = self._thinker.times
         if isinstance(item, Heard):
             self._heard = item
@@ -155,7 +160,7 @@ class Thought:
         if isinstance(item, ToolCall):
             calls.append(item)
         else:
-            self._add(cutter.feed(item.text))
+            self._add(composer.feed(item.text, self._thinker.language()))
 
     async def _use(self, call: ToolCall) -> list[Utterance]:
         """Have a function called; say something when that takes long."""
@@ -169,19 +174,20 @@ class Thought:
     def _fill(self) -> None:
         if self._manner.filler and not any(clause.filler for clause in self.clauses.items):
             self._apart = True
-            self._add([self._manner.filler], filler=True)
+            self._add([(self._manner.filler, NEUTRAL)], filler=True)
 
-    def _cutter(self) -> ClauseCutter:
+    def _composer(self) -> Composer:
         tts = self._manner.tts
-        return ClauseCutter(tts.first_clause_chars, tts.max_clause_chars, tts.breath_chars)
+        cutter = ClauseCutter(tts.first_clause_chars, tts.max_clause_chars, tts.breath_chars)
+        return Composer(cutter, self._manner.feels)
 
-    def _add(self, texts: list[str], filler: bool = False) -> None:
-        for text in texts:
+    def _add(self, composed: list[Composed], filler: bool = False) -> None:
+        for text, mood in composed:
             before = self.clauses.items[-1] if self.clauses.items else None
             spaced = f" {text.lstrip()}" if before is not None and self._apart else text
             self._apart = False
             start = before.end if before is not None else 0
-            clause = SpokenClause(len(self.clauses.items), start, spaced, filler)
+            clause = SpokenClause(len(self.clauses.items), start, spaced, filler, mood)
             self._thinker.thought_clause(clause)
             self.clauses.append(clause)
 

@@ -59,7 +59,7 @@ class Thinking:
             slots=models.slots,
             context_tokens=models.context_tokens,
         )
-        system = self._settings.dialogue.system_prompt
+        system = self._settings.system_prompt
         for slot in range(models.slots):
             progress("reading the system prompt", 0.6 + 0.4 * slot / models.slots)
             gguf.generate(system, [], "Hello.", slot, Sampling(2, 0.0), lambda text: None)

@@ -104,7 +104,8 @@ class Ends(Message, frozen=True):
 
 
 class Speak(Message, frozen=True):
-    """Say one clause. ``voice`` and ``language`` as in the Ready message; emotion of the table in dialogue.emotion."""
+    """Say one clause. ``voice`` and ``language`` as in the Ready message; ``emotion`` of settings.EMOTIONS,
+    ``intensity`` 0.5..2: what a voice makes of them is in models.tts.delivery."""
 
     text: str
     voice: str = ""

@@ -1,0 +1,206 @@
+"""The emotion of a clause, by its words: happy, sad, angry, excited, or neutral where that is not sure.
+
+No model: word lists by language (lexicon.py, emotions/), what comes before a word, emoji, and exclamation marks.
+
+- A negator turns what it reaches: as many words after it as the language's file says (English 4), or before it (German,
+  French, Hindi), and never over punctuation or a word like "but". Happy becomes sad, weaker; of the others nothing is
+  left. It is spent on the first word that it turns, unless "and" or "or" goes on from there ("not sad or angry"). Two
+  within reach of each other cancel ("never not happy"). "Not only", "no doubt" and the like are no negators.
+- A word of degree counts for a feeling at most two words later, and several multiply: "really very happy".
+- What is asked is not felt: words of a sentence that ends in a question mark count for a third.
+- An exclamation mark makes what the words say stronger. Alone it says nothing; two of them are excited, weakly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voxrtc.dialogue.lexicon import EMOJI, STOP, TOKEN, Entry, Lexicon, emoji, fold, lexicon, plain_sign, word_of
+from voxrtc.settings import EMOTIONS
+
+LEAST, MOST = 0.5, 2.0
+"""Of intensity."""
+SURE = 0.4
+"""Confidence from which a clause is not neutral. One plain word alone has 0.75, two that disagree have 0.38 each."""
+
+DEGREE_REACH = 2
+TURNED_WEIGHT, TURNED_INTENSITY = 0.8, 0.7
+ASKED = 0.35
+SHOUT = 0.25
+"""Evidence of each exclamation mark, of two at most."""
+LOUDER = (1.0, 1.15, 1.3)
+"""Intensity times this, by exclamation marks."""
+QUIETER = 0.75
+"""Intensity of exclamation marks alone."""
+SENTENCE_ENDS = ".!?\n।॥。"
+KIN = {"happy": "excited", "excited": "happy", "sad": "angry", "angry": "sad"}
+"""Emotions that speak against each other only by half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mood:
+    """How a clause is meant. ``intensity`` 0.5..2, 1 as the word stands alone; ``confidence`` 0..1, that it is so."""
+
+    emotion: str = "neutral"
+    intensity: float = 1.0
+    confidence: float = 1.0
+
+
+NEUTRAL = Mood()
+
+
+@dataclass(slots=True)
+class _Hit:
+    """A word of feeling. ``at``: its last word's number."""
+
+    emotion: str
+    weight: float
+    factor: float
+    at: int = 0
+    turned: bool = False
+
+
+def read(clause: str, language: str) -> Mood:
+    """The mood of ``clause``, as it was written (emoji and markdown included), in ``language`` (ISO 639-1)."""
+    reader = _Reader(lexicon(language))
+    shouts = reader.read(fold(clause))
+    return _judged(reader.hits, shouts)
+
+
+def marked(emotion: str, intensity: float, clause: str, language: str) -> Mood:
+    """The mood of ``clause`` that was marked as ``emotion``: its words only say how strong it is."""
+    if emotion == "neutral":
+        return NEUTRAL
+    said = read(clause, language)
+    strength = said.intensity if said.emotion == emotion else 1.0
+    return Mood(emotion, _bounded(strength * intensity))
+
+
+class _Reader:
+    """Goes over the words of one clause, stretch by stretch (between punctuation), and finds the feelings."""
+
+    def __init__(self, words: Lexicon) -> None:
+        self._lexicon = words
+        self.hits: list[_Hit] = []
+        self._sentence = 0  # the first hit of the sentence
+        self._at = 0
+        self._clear()
+
+    def read(self, text: str) -> int:
+        """Returns the number of exclamation marks."""
+        shouts = 0
+        stretch: list[str] = []
+        elisions = self._lexicon.elisions
+        signs = emoji()
+        for match in TOKEN.finditer(text):
+            token = match[0]
+            if match.lastindex == EMOJI:
+                sign = plain_sign(token)
+                if emotion := signs.get(sign) or signs.get(sign[0]):
+                    self.hits.append(_Hit(emotion, 1.0, 1.0, -1))
+            elif match.lastindex == STOP:
+                self._stretch(stretch)
+                stretch = []
+                shouts += token.count("!")
+                self._stop(token)
+            else:
+                stretch.append(word_of(token, elisions))
+        self._stretch(stretch)
+        return shouts
+
+    def _clear(self) -> None:
+        self._negates = False
+        self._until = 0  # the last word that the negator reaches
+        self._spent = False
+        self._degree = 1.0
+        self._degree_until = 0
+        self._last: _Hit | None = None
+
+    def _stop(self, marks: str) -> None:
+        self._clear()
+        if "?" in marks and "!" not in marks:
+            for hit in self.hits[self._sentence :]:
+                hit.weight *= ASKED
+        if any(mark in SENTENCE_ENDS for mark in marks):
+            self._sentence = len(self.hits)
+
+    def _stretch(self, words: list[str]) -> None:
+        at = 0
+        while at < len(words):
+            entry, count = self._lexicon.find(words, at)
+            at += count
+            self._at += count
+            if self._spent:
+                self._spent = False
+                self._negates = entry is not None and entry.joins
+            if entry is not None:
+                self._word(entry)
+
+    def _word(self, entry: Entry) -> None:
+        if entry.joins:
+            self._last = None
+        if entry.kind == "feeling":
+            self._feel(entry)
+        elif entry.kind == "negator":
+            self._negate(entry)
+        elif entry.kind == "degree":
+            self._degree = entry.weight * (self._degree if self._at <= self._degree_until else 1.0)
+            self._degree_until = self._at + 1 + DEGREE_REACH
+        elif entry.kind == "breaker":
+            self._clear()
+
+    def _feel(self, entry: Entry) -> None:
+        factor = self._degree if self._at <= self._degree_until else 1.0
+        turned = self._negates and self._at <= self._until
+        self._last = _Hit(entry.emotion, entry.weight, factor, self._at, turned)
+        self.hits.append(self._last)
+        self._spent = turned
+        self._degree = 1.0
+
+    def _negate(self, entry: Entry) -> None:
+        last, self._last = self._last, None
+        if last is not None and self._at - last.at <= self._lexicon.before:
+            last.turned = not last.turned
+            self._negates = False
+            return
+        self._negates = entry.joins or not (self._negates and self._at <= self._until)
+        self._until = self._at + self._lexicon.after
+
+
+def _judged(hits: list[_Hit], shouts: int) -> Mood:
+    """What the hits and the exclamation marks come to."""
+    shouts = min(shouts, 2)
+    if not hits and shouts < 2:
+        return NEUTRAL
+    scores = dict.fromkeys(EMOTIONS, 0.0)
+    factors = dict.fromkeys(EMOTIONS, 0.0)
+    for hit in hits:
+        emotion, weight, factor = _counted(hit)
+        scores[emotion] += weight
+        factors[emotion] += weight * factor
+    best = max(KIN, key=scores.__getitem__)
+    if scores[best]:
+        intensity = factors[best] / scores[best] * LOUDER[shouts]
+    elif shouts == 2:
+        best, intensity = "excited", QUIETER
+    else:
+        return NEUTRAL
+    evidence = scores[best] + SHOUT * shouts
+    against = sum(scores.values()) - scores[best] - scores[KIN[best]] / 2
+    confidence = evidence / (evidence + against) * (1.0 - 0.25**evidence)
+    if confidence < SURE:
+        return Mood("neutral", 1.0, round(1.0 - confidence, 3))
+    return Mood(best, _bounded(intensity), round(confidence, 3))
+
+
+def _counted(hit: _Hit) -> tuple[str, float, float]:
+    """Emotion, weight and intensity of a hit, turned if it was."""
+    if not hit.turned:
+        return hit.emotion, hit.weight, hit.factor
+    if hit.emotion == "happy":
+        return "sad", hit.weight * TURNED_WEIGHT, TURNED_INTENSITY
+    return hit.emotion, 0.0, hit.factor
+
+
+def _bounded(intensity: float) -> float:
+    return round(min(MOST, max(LEAST, intensity)), 2)
