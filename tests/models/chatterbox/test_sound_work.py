@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -65,6 +65,24 @@ def test_a_window_of_the_vocoder_waits_for_nothing() -> None:
     assert samples.shape == (3, 32 * HOP)
     assert pitch.shape == (3, 32)
     assert phases.shape == (3, 33)
+
+
+@torch.inference_mode()
+def test_what_is_compiled_is_compiled_once_for_all_blocks_steps_and_lengths() -> None:
+    graphs: list[int] = []
+
+    def backend(module: torch.fx.GraphModule, _inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        graphs.append(len(module.graph.nodes))
+        return module.forward
+
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        return torch.compile(function, backend=backend, dynamic=True, fullgraph=True)
+
+    made = flow(lively_state(), SMALL, CPU, torch.float32, 64, compiled)
+    for rows, size in ((2, 16), (2, 24), (4, 32)):
+        FlowWork(made, Pieces(CPU, captures=False), rows, size, CPU)._piece()
+    assert len(graphs) == 2
+    torch.compiler.reset()
 
 
 def test_the_full_shape_is_that_of_the_model_card() -> None:

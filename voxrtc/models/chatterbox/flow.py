@@ -14,6 +14,7 @@ from voxrtc.models.chatterbox.flow_estimator import Estimator, estimator
 from voxrtc.models.chatterbox.flow_layers import Affine, Tensors
 from voxrtc.models.chatterbox.flow_noise import normal
 from voxrtc.models.chatterbox.flow_shape import MELS, Shape
+from voxrtc.models.gpu.compiled import Compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,21 @@ class Flow:
         return self.estimator(noise, mean, speaker, known, frame_lengths)
 
 
-def flow(state: Mapping[str, Tensor], shape: Shape, device: torch.device, dtype: torch.dtype, most: int) -> Flow:
+def flow(
+    state: Mapping[str, Tensor],
+    shape: Shape,
+    device: torch.device,
+    dtype: torch.dtype,
+    most: int,
+    compiled: Compiled | None = None,
+) -> Flow:
     """Of a checkpoint of ``shape``, for up to ``most`` tokens at once."""
     wide, narrow = Tensors(state, torch.float32, device), Tensors(state, dtype, device)
-    return Flow(encoder(wide, shape, most), estimator(narrow, shape), wide.affine("flow.spk_embed_affine_layer"))
+    return Flow(
+        encoder(wide, shape, most),
+        estimator(narrow, shape, compiled or Compiled(False)),
+        wide.affine("flow.spk_embed_affine_layer"),
+    )
 
 
 def frame_noise(seeds: Tensor, positions: Tensor) -> Tensor:

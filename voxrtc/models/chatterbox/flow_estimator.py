@@ -13,6 +13,7 @@ about 2 us each in a CUDA graph, 2 ms a call and 20 ms a chunk; 16 callers for a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,7 @@ from torch.nn import functional
 
 from voxrtc.models.chatterbox.flow_layers import HIDDEN_BIAS, Affine, Taps, Tensors, inside
 from voxrtc.models.chatterbox.flow_shape import MELS, Shape
+from voxrtc.models.gpu.compiled import Compiled
 
 HEAD = 64
 GUIDANCE = 0.7
@@ -72,6 +74,9 @@ class Estimator:
     project: Affine
     times: list[float]
     guided: bool
+    convolved: Callable[[Tensor, Resnet, int, Tensor], Tensor]
+    """convolved(), or what a compiler made of it; so the next."""
+    transformed: Callable[[Tensor, Block, Tensor], Tensor]
 
     def __call__(self, noise: Tensor, mean: Tensor, speaker: Tensor, known: Tensor, lengths: Tensor) -> Tensor:
         """The mel spectrogram (n, frames, 80) float32 that ``noise`` becomes.
@@ -100,21 +105,20 @@ class Estimator:
 
     def direction(self, x: Tensor, step: int, mask: Tensor, hidden: Tensor) -> Tensor:
         """(n, frames, 320) of mel, mean, speaker and known, to (n, frames, 80): d mel / d time at ``step``."""
-        kept = _staged(x, self.down, step, mask, hidden)
+        kept = self._staged(x, self.down, step, mask, hidden)
         x = self.down_out(kept * mask)
         for stage in self.middles:
-            x = _staged(x, stage, step, mask, hidden)
-        x = _staged(torch.cat((x, kept), dim=-1), self.up, step, mask, hidden)
+            x = self._staged(x, stage, step, mask, hidden)
+        x = self._staged(torch.cat((x, kept), dim=-1), self.up, step, mask, hidden)
         x = self.up_out(x * mask)
         x = functional.mish(self.final_norm.norm(self.final(x * mask)))
         return self.project.linear(x * mask) * mask
 
-
-def _staged(x: Tensor, stage: Stage, step: int, mask: Tensor, hidden: Tensor) -> Tensor:
-    x = convolved(x, stage.resnet, step, mask)
-    for block in stage.blocks:
-        x = transformed(x, block, hidden)
-    return x
+    def _staged(self, x: Tensor, stage: Stage, step: int, mask: Tensor, hidden: Tensor) -> Tensor:
+        x = self.convolved(x, stage.resnet, step, mask)
+        for block in stage.blocks:
+            x = self.transformed(x, block, hidden)
+        return x
 
 
 def convolved(x: Tensor, net: Resnet, step: int, mask: Tensor) -> Tensor:
@@ -135,8 +139,8 @@ def transformed(x: Tensor, block: Block, hidden: Tensor) -> Tensor:
     return x + block.down.linear(functional.gelu(block.up.linear(block.norm3.norm(x))))
 
 
-def estimator(tensors: Tensors, shape: Shape) -> Estimator:
-    """Of the checkpoint's tensors."""
+def estimator(tensors: Tensors, shape: Shape, compiled: Compiled) -> Estimator:
+    """Of the checkpoint's tensors. Each of its two functions is compiled once for all blocks, lengths and steps."""
     at = "flow.decoder.estimator"
     times = _moments(shape.meanflow)
     embedded = _embedded_times(tensors, times, shape)
@@ -157,6 +161,8 @@ def estimator(tensors: Tensors, shape: Shape) -> Estimator:
         project=Affine(project.weight[..., 0], project.bias),
         times=times,
         guided=not shape.meanflow,
+        convolved=compiled(convolved),
+        transformed=compiled(transformed),
     )
 
 

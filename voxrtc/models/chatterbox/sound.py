@@ -24,6 +24,7 @@ from voxrtc.models.chatterbox.sound_stream import BEHIND, BEYOND, KEPT, Limits, 
 from voxrtc.models.chatterbox.sound_work import FlowWork, VocoderWork
 from voxrtc.models.chatterbox.vocoder import vocoder
 from voxrtc.models.chatterbox.vocoder_source import HOP
+from voxrtc.models.gpu.compiled import Compiled
 from voxrtc.models.gpu.graphs import Pieces
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ class SoundRunner:
     """Implements parts.SoundModel. All calls in one thread; warm() before any other work.
 
     ``state``: the tensors of S3Gen's checkpoint, of any dtype and on any device; the estimator works in ``dtype``, the
-    encoder and the vocoder in float32. Raises ModelsError where they are not S3Gen's.
+    encoder and the vocoder in float32. ``compiles``: with torch.compile where that works, for fewer kernels. Raises
+    ModelsError where the tensors are not S3Gen's.
     """
 
     def __init__(
@@ -81,14 +83,16 @@ class SoundRunner:
         plan: SoundPlan | None = None,
         *,
         captures: bool = True,
+        compiles: bool = False,
     ) -> None:
         self._plan = plan or SoundPlan()
         self._limits = self._plan.limits()
         self._device = device
         shape = shape_of(state)
         with torch.inference_mode():
-            self._flow = flow(state, shape, device, dtype, self._limits.all)
-            self._vocoder = vocoder(state, device)
+            compiled = Compiled(compiles)
+            self._flow = flow(state, shape, device, dtype, self._limits.all, compiled)
+            self._vocoder = vocoder(state, device, compiled)
         self._pieces = Pieces(device, captures)
         self._flows: dict[tuple[int, int], FlowWork] = {}
         self._vocoders: dict[tuple[int, int], VocoderWork] = {}

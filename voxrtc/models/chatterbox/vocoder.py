@@ -12,7 +12,7 @@ an H100; about 700 launches in a CUDA graph take 2.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,7 @@ from torch.nn import functional
 from voxrtc.models.chatterbox.flow_layers import Affine, Tensors, inside
 from voxrtc.models.chatterbox.flow_shape import DILATIONS, KERNELS, N_FFT, UPSAMPLE_KERNELS
 from voxrtc.models.chatterbox.vocoder_source import HOP, Pitch, pitch
+from voxrtc.models.gpu.compiled import Compiled
 
 RATES = (8, 5, 3)
 HOP_FFT = 4
@@ -36,12 +37,14 @@ class Residual:
 
     convolutions: list[tuple[Tensor, Affine, Tensor, Affine]]
     """Of each: the rate of its activation (channels, 1), the dilated one, the rate after it, the plain one."""
+    snake: Callable[[Tensor, Tensor], Tensor]
+    """snake(), or what a compiler made of it: one kernel in place of five."""
 
     def __call__(self, x: Tensor, mask: Tensor) -> Tensor:
         """(n, channels, steps) to the same; ``x`` must be zero where ``mask`` is."""
         for dilation, (before, dilated, between, plain) in zip(DILATIONS, self.convolutions, strict=True):
-            inner = _same(snake(x, before), dilated, dilation) * mask
-            x = x + _same(snake(inner, between), plain) * mask
+            inner = _same(self.snake(x, before), dilated, dilation) * mask
+            x = x + _same(self.snake(inner, between), plain) * mask
         return x
 
 
@@ -134,8 +137,9 @@ class Vocoder:
         return wave[:, around:-around].clamp(-LIMIT, LIMIT)
 
 
-def vocoder(state: Mapping[str, Tensor], device: torch.device) -> Vocoder:
+def vocoder(state: Mapping[str, Tensor], device: torch.device, compiled: Compiled | None = None) -> Vocoder:
     """Of a checkpoint: float32."""
+    activation = (compiled or Compiled(False))(snake)
     tensors = Tensors(state, torch.float32, device)
     at, count = "mel2wav", len(KERNELS)
 
@@ -144,8 +148,10 @@ def vocoder(state: Mapping[str, Tensor], device: torch.device) -> Vocoder:
             up=tensors.normed(f"{at}.ups.{number}"),
             times=RATES[number],
             down=tensors.affine(f"{at}.source_downs.{number}"),
-            from_source=_residual(tensors, f"{at}.source_resblocks.{number}"),
-            residuals=[_residual(tensors, f"{at}.resblocks.{count * number + place}") for place in range(count)],
+            from_source=_residual(tensors, f"{at}.source_resblocks.{number}", activation),
+            residuals=[
+                _residual(tensors, f"{at}.resblocks.{count * number + place}", activation) for place in range(count)
+            ],
         )
 
     window = torch.hann_window(N_FFT, periodic=True, device=device)
@@ -162,7 +168,7 @@ def vocoder(state: Mapping[str, Tensor], device: torch.device) -> Vocoder:
     )
 
 
-def _residual(tensors: Tensors, at: str) -> Residual:
+def _residual(tensors: Tensors, at: str, activation: Callable[[Tensor, Tensor], Tensor]) -> Residual:
     return Residual(
         [
             (
@@ -172,7 +178,8 @@ def _residual(tensors: Tensors, at: str) -> Residual:
                 tensors.normed(f"{at}.convs2.{number}"),
             )
             for number in range(len(DILATIONS))
-        ]
+        ],
+        activation,
     )
 
 
