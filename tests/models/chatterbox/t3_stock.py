@@ -129,7 +129,9 @@ class Stock:
             layers = {"num_hidden_layers": sizes.layers, **_THIN}
             with patch.dict(configs["Llama_520M"], layers), patch.object(encoder, "Perceiver", thin):
                 self.model = self._t3.T3(config(sizes.text)).eval()
-        self.model.load_state_dict(state(sizes), strict=False)
+        lacking = self.model.load_state_dict(state(sizes), strict=False)
+        assert set(lacking.missing_keys) <= {"text_head.weight", "tfmr.embed_tokens.weight"}
+        assert not lacking.unexpected_keys
         self._config = dict(self.model.tfmr.config.__dict__)
         self.logits: list[Any] = []
         """(2, vocabulary) of each token that was said last, with and without the text."""
@@ -148,7 +150,7 @@ class Stock:
             emotion_adv=manner.exaggeration * torch.ones(1, 1, 1),
         )
         ids = torch.tensor([list(what.text)] * 2)
-        with patch.object(torch, "multinomial", _Drawing(manner.seed)), patch.object(self._t3, "tqdm", _quiet):
+        with patch.object(torch, "multinomial", Drawing(manner.seed)), patch.object(self._t3, "tqdm", _quiet):
             tokens = self.model.inference(
                 t3_cond=conditions,
                 text_tokens=ids,
@@ -162,7 +164,7 @@ class Stock:
         return tokens[0].tolist()
 
 
-class _Drawing:
+class Drawing:
     """torch.multinomial with the noise of sampling.py: of this seed, and of how many were drawn before."""
 
     def __init__(self, seed: int) -> None:

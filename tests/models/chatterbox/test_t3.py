@@ -242,3 +242,12 @@ def test_another_vocabulary_is_read_from_the_weights() -> None:
     assert made.multilingual
     assert made.text.shape[0] == 2600
     assert said(t3_stock.t3(made), 0, Utterance([255, 2599, 2500, 9, 8, 7, 0], voice(1), Manner(), 5))
+
+
+def test_random_weights_have_the_names_and_sizes_of_the_released_ones() -> None:
+    with t3_stock.package(), torch.device("meta"):
+        config = importlib.import_module("chatterbox.models.t3.modules.t3_config").T3Config.multilingual()
+        released = importlib.import_module("chatterbox.models.t3.t3").T3(config).state_dict()
+    unused = ("text_head.", "tfmr.embed_tokens.")
+    wanted = {key: tuple(weight.shape) for key, weight in released.items() if not key.startswith(unused)}
+    assert t3_weights.sizes_of(t3_weights.Sizes()) == wanted

@@ -185,10 +185,11 @@ def random(sizes: Sizes, device: torch.device, dtype: torch.dtype, seed: int = 0
             )
         return torch.empty(size, dtype=dtype, device=device).normal_(0.0, 0.02, generator=generator)
 
-    return {key: made(key, size) for key, size in _sizes(sizes).items()}
+    return {key: made(key, size) for key, size in sizes_of(sizes).items()}
 
 
-def _sizes(s: Sizes) -> dict[str, tuple[int, ...]]:
+def sizes_of(s: Sizes) -> dict[str, tuple[int, ...]]:
+    """The names and sizes of a checkpoint's tensors, but for those that are not used."""
     h, inner, perceiver = s.hidden, HEADS * s.head_dim, f"{_CONDITION}.perceiver"
     sizes: dict[str, tuple[int, ...]] = {
         "text_emb.weight": (s.text, h),
