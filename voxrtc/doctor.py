@@ -31,6 +31,7 @@ from voxrtc.models.remote import trial
 from voxrtc.models.remote.bound import Bound
 from voxrtc.models.remote.client import Client
 from voxrtc.models.remote.ears import ServerEars
+from voxrtc.models.tts import choice
 from voxrtc.settings import Settings
 
 RUNTIMES = {
@@ -125,9 +126,9 @@ def _espeak(settings: Settings) -> Finding:
     if importlib.util.find_spec("espeakng_loader"):
         return Finding("ok", f"espeak-ng voice for {len(others)} more languages")
     install = ".venv/bin/pip install -c constraints.txt -e '.[espeak]'"
-    if settings.tts.voice == "espeak":
-        remedy = f'Run: {install} (GPL), or set tts.voice = "hibari".'
-        return Finding("bad", 'tts.voice = "espeak", but the espeak extra is not installed', remedy)
+    if choice.engine(settings) == "espeak":
+        remedy = f'Run: {install} (GPL), or set tts.engine = "hibari".'
+        return Finding("bad", "espeak is to speak, but the espeak extra is not installed", remedy)
     remedy = f"For a plain voice in all of them (GPL): {install}"
     return Finding("note", "speaks English only: the espeak extra is not installed", remedy)
 

@@ -231,11 +231,23 @@ class Remote(Section):
 
 
 class Tts(Section):
-    voice: Literal["hibari", "espeak"] = "hibari"
+    engine: Literal["auto", "hibari", "espeak", "chatterbox"] = "auto"
+    voice: str = Field("auto", min_length=1)
+    chatterbox: str = Field("ResembleAI/chatterbox", min_length=1)
+    voices_dir: str = Field("voices", min_length=1)
+    allow_cloning: bool = False
+    watermark: bool = True
     speed: float = Field(1.0, ge=0.5, le=2.0)
     first_clause_chars: int = Field(12, ge=1, le=200)
     breath_chars: int = Field(12, ge=0, le=200)
     max_clause_chars: int = Field(220, ge=20, le=2_000)
+
+    @model_validator(mode="after")
+    def _of_that_engine(self) -> Tts:
+        others = {"hibari", "espeak"} - {self.engine}
+        if self.engine != "auto" and self.voice in others:
+            raise ValueError(f"voice is '{self.voice}', which is none of engine '{self.engine}'; leave one of them out")
+        return self
 
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "excited")

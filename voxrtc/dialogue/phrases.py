@@ -115,7 +115,8 @@ class Phrases:
         """Voice the phrases in every language that the configured voice speaks. What cannot be voiced is a tone."""
         ready = models.ready
         voice = settings.tts.voice
-        speaks = ready.voices.get(voice, []) if ready is not None else []
+        voices = ready.voices if ready is not None else {}
+        speaks = voices.get(next(iter(voices), "") if voice == "auto" else voice, [])
         apologies: dict[str, Samples] = {}
         for language, text in APOLOGY.items():
             if language not in speaks:

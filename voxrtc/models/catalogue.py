@@ -272,6 +272,31 @@ _SMART_TURN = Model(
     ),
 )
 
+_PERTH = Model(
+    name="perth",
+    title="PerTh, an inaudible watermark",
+    licence="MIT",
+    upstream="https://github.com/resemble-ai/Perth",
+    files=(File("perth.pth.tar", 37_429_684, "a15bce457ebc53ce5e6c9c3f11df78cf7ee2bf9cdab0a798902135b4c4027670"),),
+    places=(
+        Index(
+            (
+                Wheel(
+                    "resemble-perth",
+                    "1.0.1",
+                    34_404_578,
+                    "65e9c37531b1a128a4a56226b75dece4521683cf3611b0b2a5ffe234f00c9342",
+                    (
+                        Piece(
+                            "perth/perth_net/pretrained/implicit/perth_net_250000.pth.tar", "perth.pth.tar", 37_429_684
+                        ),
+                    ),
+                ),
+            )
+        ),
+    ),
+)
+
 _HIBARI = Model(
     name="hibari",
     title="hibari, an English voice (ONNX)",
@@ -309,5 +334,38 @@ def voxtral(name: str) -> Model:
     )
 
 
-_ALL = (_WHISPER, _WHISPER_TURBO, _QWEN, _SMOL, _SILERO, _SMART_TURN, _HIBARI)
+def chatterbox(name: str) -> Model:
+    """The Chatterbox that the hub calls ``name``: the multilingual one, or Turbo."""
+    turbo = "turbo" in name.lower()
+    patterns = CHATTERBOX_TURBO if turbo else CHATTERBOX
+    return Model(
+        name=name,
+        title="Chatterbox Turbo (safetensors)" if turbo else "Chatterbox Multilingual (safetensors)",
+        licence="MIT" if name.startswith("ResembleAI/") else "?",
+        upstream=f"https://huggingface.co/{name}",
+        files=(),
+        repository=Repository(name, patterns, patterns if not turbo else patterns[:4]),
+        about=0 if turbo else 3_200_000_000,
+    )
+
+
+CHATTERBOX = (
+    "t3_mtl23ls_v2.safetensors",
+    "s3gen.pt",
+    "ve.pt",
+    "grapheme_mtl_merged_expanded_v1.json",
+    "conds.pt",
+    "Cangjie5_TC.json",
+)
+CHATTERBOX_TURBO = (
+    "t3_turbo_v1.safetensors",
+    "s3gen_meanflow.safetensors",
+    "ve.safetensors",
+    "conds.pt",
+    "*.json",
+    "*.txt",
+)
+"""Files of the repositories, as chatterbox-tts 0.1.7 loads them."""
+
+_ALL = (_WHISPER, _WHISPER_TURBO, _QWEN, _SMOL, _SILERO, _SMART_TURN, _HIBARI, _PERTH)
 CATALOGUE: dict[str, Model] = {model.name: model for model in _ALL}

@@ -1,86 +1,139 @@
-"""The room of the voices: hibari and espeak-ng, one thread for all of them."""
+"""The room of the voices: those of all engines there are, by name."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+import logging
+from collections.abc import AsyncGenerator, Sequence
 
+import msgspec
+
+from voxrtc.audio import Samples
 from voxrtc.errors import ModelsError
 from voxrtc.models.profiles import Progress
-from voxrtc.models.tts import espeak
-from voxrtc.models.tts.hibari import Hibari
+from voxrtc.models.tts import choice, espeak
+from voxrtc.models.tts.engine import Cloning, Engine, Threaded
 from voxrtc.models.tts.voice import Voice
 from voxrtc.models.urgency import FIRST, Urgency
-from voxrtc.models.wire import Speak, Speech, pack
-from voxrtc.models.worker import Job, Worker
+from voxrtc.models.wire import Speak, Speech
+from voxrtc.models.worker import Worker
 from voxrtc.settings import Settings
 
-TITLES = {"hibari": "hibari (English)", "espeak": "espeak-ng (17 languages)"}
+logger = logging.getLogger(__name__)
 
 
 class Speaking:
-    """Takes one core for 0.02 s a sentence, so guesses give way in its own queue only."""
+    """The engine that is configured, and espeak-ng where it is installed, for languages that this does not speak.
 
-    def __init__(self, settings: Settings) -> None:
-        self._voice = settings.tts.voice
-        self.voices: dict[str, Voice] = {}
-        """By name, once they are loaded."""
-        self._mouth = Worker("the voice", settings.models.max_waiting)
+    ``engines``: in place of these, for tests; the first one speaks where no voice is asked for."""
+
+    def __init__(self, settings: Settings, engines: Sequence[Engine] | None = None) -> None:
+        self._settings = settings
+        self._worker = Worker("the voice", settings.models.max_waiting)
+        """Of the engines that have no thread of their own. Takes one core for 0.02 s a sentence, so guesses give way in
+        its own queue only."""
+        self._engines = list(engines) if engines is not None else self._configured()
+        self.voices: dict[str, Engine] = {}
+        """By name, once they are loaded; first the one that speaks where none is asked for."""
+        self._strange: set[str] = set()
+        """Languages without a voice, of which the log was told."""
 
     @property
     def title(self) -> str:
-        return TITLES[self._voice]
+        return self._engines[0].title
 
     @property
     def languages(self) -> dict[str, list[str]]:
         """Each voice's, as Ready has them."""
-        return {name: list(voice.languages) for name, voice in self.voices.items()}
+        return {name: list(engine.voices[name]) for name, engine in self.voices.items()}
 
     def load(self, progress: Progress) -> None:
-        """Load the voices and have each say something. Blocks; raises ModelsError."""
-        progress("loading the voices", 0.1)
-        voices: dict[str, Voice] = {}
-        if self._voice == "hibari":
-            voices["hibari"] = Hibari()
-        if self._voice == "espeak" or espeak.installed():
-            voices["espeak"] = espeak.Espeak()
-        for voice in voices.values():
-            for _ in voice.speak("Hello there, how are you?", "en", 1.0):
-                progress("loading the voices", 0.2)
+        """Load the voices and have each say something. Blocks; raises ModelsError, StoreError."""
+        for engine in self._engines:
+            engine.load(progress)
+        first = self._first()
+        voices: dict[str, Engine] = {first: self._engines[0]}
+        for engine in self._engines:
+            for name in engine.voices:
+                voices.setdefault(name, engine)
         self.voices = voices
 
     async def speak(self, ask: Speak, urgency: Urgency | None = None) -> AsyncGenerator[Speech, None]:
         """24 kHz samples of one clause. Raises ModelsError for a voice or a language that is not there."""
-        async with contextlib.aclosing(self._mouth.stream(self._say(ask), urgency or FIRST)) as items:
+        engine, ask = self._find(ask)
+        async with contextlib.aclosing(engine.speak(ask, urgency or Urgency(FIRST))) as items:
             async for speech in items:
                 yield speech
 
+    async def clone(self, name: str, samples: Samples, rate: int) -> None:
+        """From now on ``name`` is a voice, made of the clip ``samples`` (n,) at ``rate`` Hz. Raises ModelsError where
+        that is not allowed or not possible."""
+        for engine in self._engines:
+            if isinstance(engine, Cloning):
+                await engine.clone(name, samples, rate)
+                return
+        raise ModelsError('voices of clips need tts.engine = "chatterbox"')
+
     async def close(self) -> None:
         """Stop what runs."""
-        await asyncio.to_thread(self._mouth.close)
+        await asyncio.to_thread(self._worker.close)
+        for engine in self._engines:
+            await engine.close()
         self.voices = {}
 
-    def _say(self, ask: Speak) -> Callable[[Job[Speech]], None]:
-        voice = self._find(ask.voice or self._voice, ask.language)
+    # -- which one ------------------------------------------------------------------------------------------
 
-        def work(job: Job[Speech]) -> None:
-            for samples, start, end in voice.speak(ask.text, ask.language, ask.speed):
-                if job.cancelled:  # else to its end, though a guess's may be told to give way: it takes no time
-                    return
-                job.emit(Speech(pack(samples), start, end))
+    def _configured(self) -> list[Engine]:
+        chosen = choice.engine(self._settings)
+        first = self._make(chosen)
+        return [first, self._make("espeak")] if chosen != "espeak" and espeak.installed() else [first]
 
-        return work
+    def _make(self, name: choice.Name) -> Engine:
+        """Imports its runtime only where it is loaded."""
+        table = self._settings.emotion
+        match name:
+            case "hibari":
+                return Threaded(name, "hibari (English)", _hibari, self._worker, table)
+            case "espeak":
+                return Threaded(name, "espeak-ng (17 languages)", espeak.Espeak, self._worker, table)
+            case "chatterbox":
+                from voxrtc.models.chatterbox.engine import Chatterbox
 
-    def _find(self, name: str, language: str) -> Voice:
-        """The voice of that name, or espeak where it does not speak ``language``."""
+                return Chatterbox(self._settings)
+
+    def _first(self) -> str:
+        """The configured voice. Raises ModelsError where it is not there."""
+        wanted, there = self._settings.tts.voice, self._engines[0].voices
+        if wanted == choice.AUTO:
+            return next(iter(there))
+        if wanted not in there:
+            raise ModelsError(f"tts.voice is '{wanted}', and {self._engines[0].title} has {', '.join(there)}")
+        return wanted
+
+    def _find(self, ask: Speak) -> tuple[Engine, Speak]:
+        """Who says ``ask``, and how it is to be asked: another voice takes a language that the wanted one does not
+        speak; one that none speaks is read as English by Chatterbox, as far as it goes."""
         if not self.voices:
             raise ModelsError("the models are not loaded yet")
-        if name not in TITLES:
+        name = next(iter(self.voices)) if ask.voice in ("", choice.AUTO) else ask.voice
+        if name not in self.voices:
+            for engine in self._engines:
+                if isinstance(engine, Cloning) and engine.knows(name):
+                    return engine, ask
             raise ModelsError(f"there is no voice '{name}'; there are {', '.join(self.voices)}")
-        voice = self.voices.get(name)
-        if voice is not None and language in voice.languages:
-            return voice
-        if "espeak" not in self.voices:
+        for other in (name, *self.voices):
+            if ask.language in self.voices[other].voices[other]:
+                return self.voices[other], msgspec.structs.replace(ask, voice=other)
+        if not self.voices[name].reads_all:
             raise ModelsError(espeak.MISSING)
-        return self.voices["espeak"]
+        if ask.language not in self._strange:
+            self._strange.add(ask.language)
+            logger.warning("no voice speaks '%s'; it is read as English", ask.language)
+        return self.voices[name], msgspec.structs.replace(ask, voice=name, language="en")
+
+
+def _hibari() -> Voice:
+    from voxrtc.models.tts.hibari import Hibari
+
+    return Hibari()

@@ -21,9 +21,10 @@ from typing import Any, Literal
 
 from voxrtc.errors import StoreError
 from voxrtc.models import hub
-from voxrtc.models.catalogue import CATALOGUE, File, Model, voxtral
+from voxrtc.models.catalogue import CATALOGUE, File, Model, chatterbox, voxtral
 from voxrtc.models.partial import Partial, sha256
 from voxrtc.models.places import fetch
+from voxrtc.models.tts import choice
 from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,13 @@ def needed(settings: Settings) -> list[str]:
             names = [settings.models.whisper, *names] if settings.remote.transcribes == "whisper" else names
     if settings.models.turns not in ("none", *names):
         names.append(settings.models.turns)
-    return [*names, "hibari"] if settings.tts.voice == "hibari" else names
+    match choice.engine(settings):
+        case "hibari":
+            names.append("hibari")
+        case "chatterbox":
+            names += [] if hub.local(settings.tts.chatterbox) else [settings.tts.chatterbox]
+            names += ["perth"] if settings.tts.watermark else []
+    return names
 
 
 def ensure(name: str, cache: Path, progress: Progress) -> Path:
@@ -143,8 +150,8 @@ def statuses(cache: Path, others: Sequence[str] = ()) -> list[Status]:
 
 
 def _model(name: str) -> Model:
-    if "/" in name:  # a repository of the hub: models.voxtral
-        return voxtral(name)
+    if "/" in name:  # a repository of the hub: models.voxtral, tts.chatterbox
+        return chatterbox(name) if "chatterbox" in name.lower() else voxtral(name)
     if name not in CATALOGUE:
         raise StoreError(f"there is no model '{name}'; known are {', '.join(CATALOGUE)}")
     return CATALOGUE[name]

@@ -217,7 +217,7 @@ class Ready(Message, frozen=True):
     thinks: str
     speaks: str
     voices: dict[str, list[str]]
-    """Voice name to the language codes it speaks."""
+    """Voice name to the language codes it speaks; the first is the one that speaks where none is asked for."""
     hears_languages: list[str]
     load_s: float
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxrtc.audio import SPOKEN_RATE, Samples
 
@@ -34,6 +35,45 @@ def trim(samples: Samples, threshold_dbfs: float = THRESHOLD_DBFS) -> Samples:
     kept[:fade_in] *= _ramp(fade_in)
     kept[kept.size - fade_out :] *= _ramp(fade_out)[::-1]
     return kept
+
+
+class Trimmer:
+    """trim(), of speech that comes piece by piece: quiet is kept back until it is known that more follows it."""
+
+    def __init__(self, threshold_dbfs: float = THRESHOLD_DBFS) -> None:
+        self._threshold = 10.0 ** (threshold_dbfs / 20.0)
+        self._kept: Samples = np.zeros(0, np.float32)
+        """Not given yet; it begins with the quiet after what was given."""
+        self._begun = False
+
+    def feed(self, samples: Samples) -> Samples:
+        """More speech, (n,) at 24 kHz; returns what may be heard by now."""
+        self._kept = np.concatenate([self._kept, samples])
+        loud = self._loud()
+        if not loud.size:
+            self._kept = self._kept if self._begun else self._kept[max(0, self._kept.size - BEFORE - FRAME) :]
+            return self._kept[:0]
+        start = 0 if self._begun else max(0, int(loud[0]) * FRAME - BEFORE)
+        end = (int(loud[-1]) + 1) * FRAME
+        given, self._kept = self._kept[start:end].copy(), self._kept[end:]
+        if not self._begun:
+            given[:FADE_IN] *= _ramp(FADE_IN)[: given.size]
+            self._begun = True
+        return given
+
+    def end(self) -> Samples:
+        """What is left of the end: its breath, faded out."""
+        if not self._begun:
+            return self._kept[:0]
+        left = self._kept[:AFTER].copy()
+        fade = min(FADE_OUT, left.size)
+        left[left.size - fade :] *= _ramp(fade)[::-1]
+        return left
+
+    def _loud(self) -> NDArray[np.intp]:
+        """The whole frames, of those kept, that are louder than the threshold."""
+        frames = self._kept[: self._kept.size // FRAME * FRAME].reshape(-1, FRAME)
+        return np.flatnonzero(np.sqrt(np.mean(np.square(frames), axis=1)) > self._threshold)
 
 
 def pause(text: str) -> Samples:

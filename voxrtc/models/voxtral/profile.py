@@ -8,9 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-import logging
-import os
-import signal
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,10 +21,12 @@ from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.languages import NAMES, voxtral_hears
 from voxrtc.models import hub
 from voxrtc.models.asr.whisper import LEAST_S, SILENT_DBFS
+from voxrtc.models.broken import end_host
 from voxrtc.models.hearing import Hearing
 from voxrtc.models.profiles import Progress
 from voxrtc.models.reading import Reading
 from voxrtc.models.speaking import Speaking
+from voxrtc.models.tts import choice
 from voxrtc.models.urgency import LAST, Traffic, Urgency
 from voxrtc.models.wire import (
     Answer,
@@ -49,17 +48,9 @@ if TYPE_CHECKING:
     from voxrtc.models.voxtral.mind import Mind
     from voxrtc.models.voxtral.sequence import Runner
 
-logger = logging.getLogger(__name__)
-
 PACKAGES = ("torch", "transformers", "mistral_common")
 INSTALL = "pip install -c constraints.txt -e '.[gpu]'"
 MakeRunner = Callable[[Settings, Progress], "Runner"]
-
-
-def end_host(error: ModelsError) -> None:
-    """The GPU cannot be worked with any more from this process: end it, so that its client starts another one."""
-    logger.error("%s", error)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Voxtral:
@@ -117,6 +108,8 @@ class Voxtral:
         models = self._settings.models.model_copy(update={"voxtral": str(folder)})
         settings = self._settings.model_copy(update={"models": models})
         with ThreadPoolExecutor(1, "loading") as pool:
+            if choice.engine(settings) == "chatterbox":  # first: of the GPU's memory the runner takes what is left
+                self.speaking.load(progress)
             rooms = pool.submit(self._load_rooms, progress)
             runner = (self._make_runner or _make_runner)(settings, progress)
             rooms.result()
@@ -125,7 +118,8 @@ class Voxtral:
 
     def _load_rooms(self, progress: Progress) -> None:
         self.hearing.load(progress)
-        self.speaking.load(progress)
+        if not self.speaking.voices:
+            self.speaking.load(progress)
         self.reading.load(progress)
 
     async def close(self) -> None:

@@ -1,0 +1,166 @@
+"""Chatterbox as an engine, on the CPU, over a thin random checkpoint of the hub's form: text in, sound out."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+soundfile = pytest.importorskip("soundfile")
+
+from tests.models.chatterbox import checkpoints  # noqa: E402
+from voxrtc.errors import ModelsError  # noqa: E402
+from voxrtc.models.chatterbox.engine import Chatterbox  # noqa: E402
+from voxrtc.models.speaking import Speaking  # noqa: E402
+from voxrtc.models.urgency import Urgency  # noqa: E402
+from voxrtc.models.wire import Speak, unpack  # noqa: E402
+from voxrtc.settings import Settings  # noqa: E402
+
+CLIP = Path(__file__).parents[2] / "data" / "jfk.wav"
+
+
+def silent(what: str, fraction: float) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoints.save(tmp_path_factory.mktemp("chatterbox"))
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("voices")
+    (folder / "kennedy.wav").write_bytes(CLIP.read_bytes())
+    (folder / "notes.txt").write_text("no clip")
+    return folder
+
+
+def settings_of(checkpoint: Path, voices: Path, **tts: object) -> Settings:
+    own = {"engine": "chatterbox", "chatterbox": str(checkpoint), "voices_dir": str(voices), "watermark": False, **tts}
+    return Settings.model_validate(
+        {"server": {"max_calls": 2}, "models": {"device": "cpu", "compile": "off"}, "tts": own}
+    )
+
+
+@pytest.fixture(scope="module")
+def engine(checkpoint: Path, voices: Path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    made = Chatterbox(settings_of(checkpoint, voices, allow_cloning=True))
+    made.load(silent)
+    yield made
+    asyncio.run(made.close())
+    torch.set_num_threads(threads)
+
+
+async def said(engine: Chatterbox, ask: Speak) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    parts = [speech async for speech in engine.speak(ask, Urgency())]
+    samples = [unpack(speech.samples) for speech in parts]
+    return np.concatenate(samples) if samples else np.zeros(0), [(speech.start, speech.end) for speech in parts]
+
+
+def test_its_voices_are_the_checkpoints_and_the_clips(engine: Chatterbox) -> None:
+    assert list(engine.voices) == ["chatterbox", "kennedy"]
+    assert set(engine.voices["kennedy"]) == {"en", "es", "fr", "de", "ko", "ja", "zh", "hi", "ms"}
+
+
+async def test_text_becomes_sound_with_spans_of_it(engine: Chatterbox) -> None:
+    text = "Good morning, how are you today?"
+    samples, spans = await said(engine, Speak(text, voice="chatterbox"))
+    assert samples.size > 2_400
+    assert np.isfinite(samples).all()
+    assert np.abs(samples).max() <= 1.0
+    assert spans[0][0] == 0
+    assert spans[-1][1] == len(text)
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(spans)), "without a gap"
+
+
+async def test_two_callers_with_two_voices_at_once_sound_as_each_does_alone(engine: Chatterbox) -> None:
+    asks = [Speak("Hello there.", voice="chatterbox"), Speak("Good evening.", voice="kennedy", language="es")]
+    alone = [await said(engine, ask) for ask in asks]
+    together = await asyncio.gather(*(said(engine, ask) for ask in asks))
+    for (first, _), (second, _) in zip(alone, together, strict=True):
+        assert first.shape == second.shape
+        np.testing.assert_allclose(first, second, atol=2e-3)
+    assert alone[0][0].size != alone[1][0].size or not np.allclose(alone[0][0], alone[1][0])
+
+
+async def test_nothing_to_say_is_no_speech(engine: Chatterbox) -> None:
+    assert (await said(engine, Speak("... 😀")))[0].size == 0
+
+
+@pytest.mark.parametrize("text", ["Hi.", "a", "5", "Ok"])
+async def test_short_texts_are_said(engine: Chatterbox, text: str) -> None:
+    samples, spans = await said(engine, Speak(text))
+    assert samples.size
+    assert spans[-1][1] == len(text)
+
+
+async def test_a_long_text_is_said_in_pieces(engine: Chatterbox) -> None:
+    text = " ".join(["word"] * 60)
+    _, spans = await said(engine, Speak(text))
+    assert spans[-1][1] == len(text)
+    assert all(start <= end for start, end in spans)
+
+
+async def test_a_caller_that_goes_leaves_nothing_behind(engine: Chatterbox) -> None:
+    stream = engine.speak(Speak("This is a long sentence that nobody will hear to its end."), Urgency())
+    await anext(stream)
+    await stream.aclose()
+    await said(engine, Speak("Hi."))
+    assert engine.statistics().speaking == 0
+
+
+async def test_a_clip_becomes_a_voice(engine: Chatterbox) -> None:
+    samples, rate = soundfile.read(CLIP, dtype="float32")
+    await engine.clone("john", samples, rate)
+    assert engine.knows("john")
+    assert "john" not in engine.voices, "it is the caller's own"
+    cloned, _ = await said(engine, Speak("Hi there.", voice="john"))
+    assert cloned.size
+    with pytest.raises(ModelsError, match="cannot be named"):
+        await engine.clone("kennedy", samples, rate)
+    with pytest.raises(ModelsError, match="too short"):
+        await engine.clone("jim", samples[:rate], rate)
+
+
+async def test_clips_of_callers_are_refused_where_they_are_not_allowed(checkpoint: Path, tmp_path: Path) -> None:
+    engine = Chatterbox(settings_of(checkpoint, tmp_path))
+    await asyncio.to_thread(engine.load, silent)
+    try:
+        with pytest.raises(ModelsError, match="allow_cloning"):
+            await engine.clone("john", np.zeros(96_000, np.float32), 24_000)
+    finally:
+        await engine.close()
+
+
+async def test_the_room_speaks_with_it_and_reads_strange_languages_as_english(
+    engine: Chatterbox, checkpoint: Path, voices: Path
+) -> None:
+    room = Speaking(settings_of(checkpoint, voices, voice="kennedy"), [engine])
+    room.voices = {"kennedy": engine, "chatterbox": engine}
+    speech = [item async for item in room.speak(Speak("Vanakkam", language="ta"))]
+    assert speech
+    with pytest.raises(ModelsError, match="no voice 'elvis'"):
+        await anext(room.speak(Speak("Hello", voice="elvis")))
+
+
+def test_a_configured_voice_that_is_not_there_is_told(checkpoint: Path, tmp_path: Path) -> None:
+    room = Speaking(settings_of(checkpoint, tmp_path, voice="nobody"))
+    with pytest.raises(ModelsError, match=r"tts\.voice is 'nobody'"):
+        room.load(silent)
+    asyncio.run(room.close())
+
+
+def test_without_a_gpu_it_is_refused_with_a_sentence(checkpoint: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    settings = settings_of(checkpoint, tmp_path)
+    settings = settings.model_copy(update={"models": settings.models.model_copy(update={"device": "cuda"})})
+    with pytest.raises(ModelsError, match="needs a GPU"):
+        Chatterbox(settings).load(silent)
