@@ -10,11 +10,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
 from tests.models.chatterbox import t3_stock  # noqa: E402 - needs torch
 from tests.models.chatterbox.t3_stock import CPU, ENGLISH, MULTILINGUAL, Stock, said, utterance, voice  # noqa: E402
 from voxrtc.errors import ModelsError  # noqa: E402
 from voxrtc.models.chatterbox import t3 as t3_module  # noqa: E402
-from voxrtc.models.chatterbox import t3_alignment, t3_conditioning, t3_weights  # noqa: E402
+from voxrtc.models.chatterbox import t3_alignment, t3_conditioning, t3_picking, t3_weights  # noqa: E402
 from voxrtc.models.chatterbox.parts import STOP, Manner, Utterance  # noqa: E402
 from voxrtc.models.chatterbox.t3 import T3  # noqa: E402
 from voxrtc.models.chatterbox.t3_memory import T3Plan  # noqa: E402
@@ -251,3 +253,48 @@ def test_random_weights_have_the_names_and_sizes_of_the_released_ones() -> None:
     unused = ("text_head.", "tfmr.embed_tokens.")
     wanted = {key: tuple(weight.shape) for key, weight in released.items() if not key.startswith(unused)}
     assert t3_weights.sizes_of(t3_weights.Sizes()) == wanted
+
+
+def test_nothing_of_a_step_waits_for_the_gpu(model: T3) -> None:
+    """But reading its tokens, which step() does once."""
+
+    class Watch(TorchDispatchMode):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[str] = []
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.seen.append(func.overloadpacket.__name__)
+            return func(*args, **(kwargs or {}))
+
+    for row in range(3):
+        model.begin(row, utterance(row, MANNERS[row]))
+    with Watch() as watch:
+        tokens = model.step([0, 1, 2])
+    assert len(tokens) == 3
+    assert "index_fill_" in watch.seen  # it is watched
+    assert not {"_local_scalar_dense", "nonzero", "equal", "masked_select", "unique"} & set(watch.seen)
+
+
+@pytest.mark.parametrize("name", ["picked", "picked_turbo", "text_attention"])
+def test_what_is_compiled_is_one_graph(name: str) -> None:
+    n, vocabulary = 3, 8194
+    said = torch.zeros(n, vocabulary, dtype=torch.bool)
+    one, zero = torch.ones(n), torch.zeros(n, dtype=torch.int64)
+    wishes = t3_picking.Wishes(one, one, one * 0.05, one * 2, zero, zero, zero > 0)
+    logits = torch.randn(n, 2, vocabulary, generator=torch.Generator().manual_seed(1))
+    arguments = {
+        "picked": (t3_picking.picked, logits, said, zero > 0, wishes),
+        "picked_turbo": (t3_picking.picked_turbo, logits[:, :1], said, wishes),
+        "text_attention": (
+            t3_alignment.text_attention,
+            logits[:, 0, :16],
+            logits[:, :, :64].reshape(n, 8, 16),
+            zero,
+            2,
+            4,
+        ),
+    }
+    function, *given = arguments[name]
+    compiled = torch.compile(function, dynamic=True, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(*given).nan_to_num(), function(*given).nan_to_num())
