@@ -172,7 +172,7 @@ def test_a_stream_that_is_dropped_is_gone(model: SoundRunner) -> None:
 def test_what_it_does_not_take(model: SoundRunner) -> None:
     stream = model.open(voice(), 7)
     with pytest.raises(ValueError, match="not below 6561"):
-        model.sound([Chunk(stream, [6_562], False)])
+        model.sound([Chunk(model.open(voice(), 8), [1], False), Chunk(stream, [6_562], False)])
     with pytest.raises(ValueError, match="at most 4 chunks"):
         model.sound([Chunk(stream, [1], False), Chunk(stream, [1], False)])
     with pytest.raises(ValueError, match="at most 4 chunks"):

@@ -2,6 +2,10 @@
 
 It is made of the tensors of a checkpoint (flow_shape.py) and needs no other package than torch. Each piece of work is
 captured in a few sizes; work of another size is padded to the next one. On a CPU nothing is captured or padded.
+
+Cost at full shape, by arithmetic: one call is ten calls of the estimator, whose launches take about 20 ms in a graph
+(fewer when compiled), and a window of the vocoder, 3 ms. 16 first chunks are 16 x 192 frames, 9 TFLOP; 16 of the
+largest 16 x 320, 15 TFLOP and a quarter more for attention: 20 and 45 ms of an H100 at 40 % of its peak in bfloat16.
 """
 
 from __future__ import annotations
@@ -132,11 +136,14 @@ class SoundRunner:
     @torch.inference_mode()
     def sound(self, chunks: Sequence[Chunk]) -> list[Samples]:
         """As parts.SoundModel. At most ``batch`` chunks, each of another stream; all samples of a stream together are
-        960 for each of its tokens. Raises ValueError for tokens that are no sound, or a stream that has ended."""
+        960 for each of its tokens. Raises ValueError for tokens that are no sound, or a stream that has ended; nothing
+        has been done then."""
         streams = [chunk.stream for chunk in chunks]
         ours = [stream for stream in streams if isinstance(stream, SoundStream)]
         if len(ours) < len(chunks) or len({id(stream) for stream in ours}) < len(chunks) or len(chunks) > self.batch:
             raise ValueError(f"at most {self.batch} chunks, each of a stream of its own that open() gave")
+        for stream, chunk in zip(ours, chunks, strict=True):
+            stream.check(chunk.tokens)
         for stream, chunk in zip(ours, chunks, strict=True):
             stream.add(chunk.tokens, chunk.last)
         given: list[list[Samples]] = [[] for _ in chunks]

@@ -123,12 +123,15 @@ class SoundStream:
         """Tokens whose frames were made."""
         return self._made
 
-    def add(self, tokens: Sequence[int], last: bool) -> None:
-        """Raises ValueError for what no sound can be made of; nothing is added then."""
+    def check(self, tokens: Sequence[int]) -> None:
+        """Raises ValueError where ``tokens`` may not be added."""
         if self._complete:
             raise ValueError("the last chunk of this stream has been given")
         if any(not 0 <= token < CODES for token in tokens):
             raise ValueError(f"a speech token is not below {CODES}")
+
+    def add(self, tokens: Sequence[int], last: bool) -> None:
+        """``tokens`` that check() has passed."""
         self._tokens.extend(tokens)
         self._complete = last
 
