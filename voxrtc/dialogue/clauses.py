@@ -9,22 +9,29 @@ as they stand are the reply: a clause begins with the space that parts it from t
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from voxrtc import languages
+
 ENDS = ".!?…"
-ENDS_WIDE = "。！？．｡।॥"
-"""Ends of sentences that need no space after them: CJK full stops, and the danda of the Indic scripts."""
+ENDS_WIDE = languages.ENDS
+"""Ends of sentences that need no space after them: CJK full stops, the danda of the Indic scripts ..."""
 STOPS = ",;:—–"
-STOPS_WIDE = "、，；：､"
-CLOSERS = "\"'”’)]}»」』）】"
+STOPS_WIDE = languages.STOPS
+CLOSERS = "\"'”’)]}»」』）】》〉"
 """Belong to the sentence that ends before them."""
 
 ABBREVIATIONS = frozenset(
     {"dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "etc", "fig", "approx", "dept"}
     | {"e.g", "i.e", "a.m", "p.m", "u.s", "u.k", "sra", "bzw", "usw", "z.b", "d.h"}
+    | {"ca", "nr", "ggf", "evtl", "inkl", "dra", "srta", "uds", "pág", "aprox", "mme", "mlle", "sig", "dott", "ecc"}
+    | {"डॉ", "रु", "ডঃ", "ডা"}
 )
 """Without the full stop that ends them."""
+ORDINAL_AFTER = frozenset({"am", "vom", "zum", "bis", "ab", "der", "dem", "den", "das", "die", "im", "beim"})
+"""German words after which a number with a full stop is an ordinal: "am 3. Mai"."""
 LONG_COMMA_CHARS = 80
 """A later clause may also end at a comma, once it is this long."""
 
@@ -61,7 +68,10 @@ def speakable(text: str) -> str:
 def read_aloud(clause: str) -> str:
     """``clause`` as a voice should read it: one that was cut inside a sentence ends in a comma, so as not to fall."""
     text = clause.strip()
-    return text + "," if text[-1:].isalnum() else text
+    last = text[-1:]
+    if not (last.isalnum() or unicodedata.category(last or ".") in ("Mn", "Mc")):
+        return text
+    return text + ("，" if languages.unspaced(last) else ",")
 
 
 def ends_sentence(raw: str) -> bool:
@@ -89,7 +99,8 @@ class ClauseCutter:
     def __init__(self, first_chars: int, max_chars: int, breath_chars: int = 0) -> None:
         """``first_chars``: characters at least in the first clause; ``max_chars``: at most in any.
 
-        ``breath_chars``: characters after which the first may also end in a breath; 0 for never.
+        ``breath_chars``: characters after which the first may also end in a breath; 0 for never. All of these are
+        meant for letters; the characters of other scripts count as they take time to say (languages.weight).
         """
         self._first_end = first_chars + 1  # counting the newline that is put before it
         self._max_chars = max_chars
@@ -123,11 +134,11 @@ class ClauseCutter:
     def _next_cut(self, last: bool) -> int | None:
         """Where the next clause ends, or None where that cannot be told yet."""
         for end in self._boundaries(last):
-            if end > self._max_chars:
+            if self._length(end) > self._max_chars:
                 break
             if any(c.isalnum() for c in self._text[:end]):
                 return end
-        if len(self._text) > self._max_chars:
+        if self._length(len(self._text)) > self._max_chars:
             return self._forced()
         return len(self._text) if last and self._text else None
 
@@ -141,7 +152,7 @@ class ClauseCutter:
                     yield end
             elif mark in STOPS_WIDE or mark in STOPS:
                 wanted = LONG_COMMA_CHARS if self._cut_any else self._first_end
-                if at + 1 >= wanted and self._parts(at, last):
+                if self._length(at + 1) >= wanted and self._parts(at, last):
                     yield at + 1
             elif (mark == "\n" and text[:at].strip()) or (mark == " " and self._breathes(at)):
                 yield at
@@ -154,19 +165,27 @@ class ClauseCutter:
             return None  # "?!", "...": the last of them counts
         while end < len(text) and text[end] in CLOSERS:
             end += 1
-        if text[at] in ENDS_WIDE:
-            return end if (end < len(text) and (self._cut_any or end >= self._first_end)) or last else None
+        long = self._cut_any or self._length(end) >= self._first_end
+        if text[at] in ENDS_WIDE or (end < len(text) and text[at] in "!?…" and languages.unspaced(text[end])):
+            return end if (end < len(text) and long) or last else None
         if not (text[end].isspace() if end < len(text) else last):
             return None
         if last and not text[end:].strip():
             return end
         if text[at] == "." and self._abbreviates(at):
             return None
-        return end if self._cut_any or end >= self._first_end else None
+        return end if long else None
+
+    def _length(self, end: int) -> int:
+        """How long ``text[:end]`` is, in letters."""
+        return languages.weight(self._text[:end])
 
     def _abbreviates(self, at: int) -> bool:
         """Whether the full stop at ``at`` ends an abbreviation, an initial or the number of a list."""
-        word = re.split(r"[\s(\"'“]", self._text[:at])[-1].lower()
+        words = re.split(r"[\s(\"'“]", self._text[:at].lower())
+        word = words[-1]
+        if word.isdigit() and len(word) <= 2 and words[-2] in ORDINAL_AFTER and words[-3:-2] != ["i"]:
+            return True
         return word in ABBREVIATIONS or (len(word) == 1 and word.isalpha() and word != "i") or self._list_number(word)
 
     def _list_number(self, word: str) -> bool:
@@ -189,15 +208,25 @@ class ClauseCutter:
 
         The word after it need not be known to be whole: a breath before "tomorrow" is as good as one before "to".
         """
-        if self._cut_any or at < self._breath_end:
+        if self._cut_any or (length := self._length(at)) < self._breath_end:
             return False
         word = _NEXT_WORD.match(self._text, at)
-        if word is None or at >= self._breath_end * BREATHLESS:
+        if word is None or length >= self._breath_end * BREATHLESS:
             return word is not None
         after = word[1].lower()
-        return after in BREATHS or (after in VERBS and at >= self._breath_end * LONG_SUBJECT)
+        return after in BREATHS or (after in VERBS and length >= self._breath_end * LONG_SUBJECT)
 
     def _forced(self) -> int:
         """Cut a clause that got too long: at its last space, or in mid-word where it has none."""
-        at = self._text.rfind(" ", 1, self._max_chars + 1)
-        return at if at > 0 else self._max_chars
+        most = longest = 0
+        for sign in self._text:
+            longest += languages.letters(sign)
+            if longest > self._max_chars:
+                break
+            most += 1
+        at = self._text.rfind(" ", 1, most + 1)
+        if at > 0:
+            return at
+        while most > 1 and unicodedata.category(self._text[most]) in ("Mn", "Mc"):
+            most -= 1  # a vowel stays with its consonant
+        return most
