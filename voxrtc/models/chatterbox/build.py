@@ -52,7 +52,8 @@ def make(settings: Settings, progress: Progress) -> Made:
         attention=settings.models.attention,
         compiles=settings.models.compile == "on",
     )
-    sound = SoundRunner(s3gen, device, dtype, SoundPlan(batch=min(BATCH, max(2, callers))))
+    compiles = device.type == "cuda" and settings.models.compile == "on"
+    sound = SoundRunner(s3gen, device, dtype, SoundPlan(batch=min(BATCH, max(2, callers))), compiles=compiles)
     sound.warm(progress)
     name = "Chatterbox Turbo" if files.turbo else "Chatterbox"
     return Made(
