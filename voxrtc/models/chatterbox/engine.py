@@ -18,9 +18,9 @@ from voxrtc.errors import ModelsError
 from voxrtc.languages import weight
 from voxrtc.models.broken import end_host
 from voxrtc.models.chatterbox import clips, spoken
-from voxrtc.models.chatterbox.loop import Loop, Statistics
+from voxrtc.models.chatterbox.loop import Loop
 from voxrtc.models.chatterbox.parts import Manner, SoundModel, TokenModel, Utterance, Voice
-from voxrtc.models.chatterbox.request import Request
+from voxrtc.models.chatterbox.request import Request, Statistics
 from voxrtc.models.chatterbox.tokenizer import Piece, Tokenizer, pieces
 from voxrtc.models.profiles import Progress
 from voxrtc.models.tts.delivery import delivery

@@ -10,12 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.chatterbox import faults
-from voxrtc.models.chatterbox.parts import CODES, STOP, Chunk, SoundModel, TokenModel
-from voxrtc.models.chatterbox.request import Ended, Given, Request, Run, Sounded
+from voxrtc.models.chatterbox.parts import CODES, STOP, TOKENS_PER_S, Chunk, SoundModel, TokenModel
+from voxrtc.models.chatterbox.request import Ended, Given, Request, Run, Sounded, Statistics
 from voxrtc.models.urgency import FIRST
 from voxrtc.models.voxtral.faults import log
 
@@ -27,25 +26,11 @@ LEAST = 8
 """Tokens that are worth a call before their chunk is whole, where a listener is about to run out."""
 SOON_S = 0.3
 """A listener runs out soon with so much sound left, and as much as two calls of the sound model take."""
+KEEPING_UP = 2 * TOKENS_PER_S
+"""Steps of the token model for each second that a call of the sound model takes, before the next call: many callers
+whose chunks are due one after another would otherwise keep it from its steps, and all would starve."""
 FAILURES = 3
 """Calls of a model in a row that fail: the CUDA context is taken for dead then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """``starved``: chunks that came after their listener had heard all before; ``longest_gap_ms``: the longest such
-    silence. ``calls``: of the sound model, for ``chunks``."""
-
-    waiting: int
-    speaking: int
-    steps: int
-    tokens: int
-    calls: int
-    chunks: int
-    gave_way: int
-    failures: int
-    starved: int
-    longest_gap_ms: float
 
 
 class Loop:
@@ -79,6 +64,8 @@ class Loop:
         self._arrived = 0
         self._call_s = 0.0
         """How long a call of the sound model takes, of late."""
+        self._steps_since = 0
+        """Steps of the token model since the last call of the sound model."""
         self._failed_in_a_row = 0
         self._counts = dict.fromkeys(("steps", "tokens", "calls", "chunks", "gave_way", "failures", "starved"), 0)
         self._longest_gap = 0.0
@@ -192,8 +179,6 @@ class Loop:
                 self._tokens.begin(run.row, utterance)
             except Exception as error:  # noqa: BLE001 - told to the one it was for
                 self._failed([run], "the beginning of a clause", error)
-            else:
-                self._failed_in_a_row = 0
 
     def _make_way(self, run: Run) -> None:
         """Where there is no row, end the least urgent, the youngest of these, if ``run`` is more urgent."""
@@ -217,6 +202,7 @@ class Loop:
         if not runs:
             return
         self._counts["steps"] += 1
+        self._steps_since += 1
         try:
             picked = self._tokens.step([run.row for run in runs if run.row is not None])
         except Exception as error:  # noqa: BLE001 - told to those it was for
@@ -242,9 +228,12 @@ class Loop:
 
     def _make_sound(self) -> None:
         """One call, for the chunks that are due."""
+        if any(run.row is not None for run in self._speaking) and self._steps_since < KEEPING_UP * self._call_s:
+            return
         runs = self._due()
         if not runs:
             return
+        self._steps_since = 0
         chunks = []
         for run in runs:
             assert run.stream is not None, "not admitted yet"

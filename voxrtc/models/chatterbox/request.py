@@ -34,6 +34,23 @@ class Request:
     cancelled: bool = field(default=False, init=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """``starved``: chunks that came after their listener had heard all before; ``longest_gap_ms``: the longest such
+    silence. ``calls``: of the sound model, for ``chunks``."""
+
+    waiting: int
+    speaking: int
+    steps: int
+    tokens: int
+    calls: int
+    chunks: int
+    gave_way: int
+    failures: int
+    starved: int
+    longest_gap_ms: float
+
+
 Given = Callable[[Sounded], None]
 Ended = Callable[[ModelsError | None], None]
 
