@@ -71,7 +71,7 @@ def test_any_cuts_give_nearly_the_same_sound_of_the_same_length(model: SoundRunn
         assert distance_db(joined, reference) < 1.5 * BOUND_DB, cuts  # tiny first chunks see little of what is to come
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 9, 130])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 9, 80])
 def test_every_token_has_its_samples(model: SoundRunner, count: int) -> None:
     tokens = speech(count)
     in_one = streamed(model, voice(), tokens, [count])[0]
