@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +13,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 
-from tests.models.voxtral import runners  # noqa: E402 - needs torch
+import safetensors.torch  # noqa: E402 - needs torch
+
+from tests.models.voxtral import runners  # noqa: E402
 from tests.models.voxtral.tiny import make_checkpoint  # noqa: E402
 from voxrtc.errors import ModelsError  # noqa: E402
 from voxrtc.models.gpu import attention  # noqa: E402
@@ -52,6 +56,57 @@ def test_no_gpu_is_said(checkpoint: Path) -> None:
         build.make(settings(voxtral=str(checkpoint)), lambda what, fraction: None)
 
 
+def damaged(source: Path, folder: Path, **changes: object) -> str:
+    """A copy of the checkpoint whose config.json says something else."""
+    shutil.copytree(source, folder)
+    config = json.loads((folder / "config.json").read_text())
+    for key, value in changes.items():
+        part = config["text_config"] if key in config["text_config"] else config
+        part[key] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    return str(folder)
+
+
+def test_weights_that_are_missing_are_said(checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "holes"
+    shutil.copytree(checkpoint, folder)
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    name = next(key for key in weights if key.endswith("layers.1.mlp.down_proj.weight"))
+    del weights[name]
+    safetensors.torch.save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelsError, match=r"1 weights are missing or of the wrong size, such as .*down_proj"):
+        checkpoint_of(str(folder))
+
+
+def test_weights_of_another_size_are_said(checkpoint: Path, tmp_path: Path) -> None:
+    folder = damaged(checkpoint, tmp_path / "wide", intermediate_size=192)
+    with pytest.raises(ModelsError, match=r"models\.voxtral = .* cannot be loaded"):
+        checkpoint_of(folder)
+
+
+def test_weights_that_are_cut_off_are_said(checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(checkpoint, folder)
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelsError, match=r"models\.voxtral = .* cannot be loaded: SafetensorError"):
+        checkpoint_of(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("rope_parameters", {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e8}),
+        ("hidden_act", "relu"),
+        ("projector_hidden_act", "relu"),
+    ],
+)
+def test_arithmetic_that_is_not_done_is_refused(checkpoint: Path, tmp_path: Path, key: str, value: object) -> None:
+    folder = damaged(checkpoint, tmp_path / "other", **{key: value})
+    with pytest.raises(ModelsError, match=rf"{'rope_type' if key.startswith('rope') else key} = .* is known here"):
+        checkpoint_of(folder)
+
+
 @pytest.mark.parametrize("name", ["/no/such/folder", "no words in a name"])
 def test_no_checkpoint_is_said(name: str) -> None:
     with pytest.raises(ModelsError, match=r"models\.voxtral = .* cannot be loaded: .*HF_TOKEN"):
@@ -60,7 +115,7 @@ def test_no_checkpoint_is_said(name: str) -> None:
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(ModelsError, match=r"models\.voxtral = .* cannot be loaded"):
+    with pytest.raises(ModelsError, match=r"its config.json is that of 'bert'"):
         checkpoint_of(str(tmp_path))
 
 
@@ -99,16 +154,34 @@ def test_attention_on_a_gpu(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogC
     caplog.set_level(logging.INFO)
     monkeypatch.setitem(sys.modules, "flash_attn", None)  # it cannot be imported
     monkeypatch.setattr(attention, "_installed", lambda name: name == "triton")
+    monkeypatch.setattr(attention, "_try", lambda made, *machine: None)
     assert attention.choose("auto", CUDA, 256).name == "triton"
     assert "attention by triton (not flash: flash-attn is not installed)" in caplog.text
     with pytest.raises(ModelsError, match="flash-attn is not installed"):
         attention.choose("flash", CUDA, 256)
     monkeypatch.setattr(attention, "_installed", lambda name: True)
-    with pytest.raises(ModelsError, match=r"flash-attn cannot be imported"):
+    with pytest.raises(ModelsError, match=r"it fails with ModuleNotFoundError"):
         attention.choose("flash", CUDA, 256)
+    assert attention.choose("auto", CUDA, 256).name == "triton"
+    with pytest.raises(ModelsError, match=r"it knows no float32"):
+        attention.choose("flash", CUDA, 256, torch.float32)
     monkeypatch.setattr(attention, "_installed", lambda name: False)
     assert attention.choose("auto", CUDA, 256).name == "sdpa"
     assert "falls back to sdpa" in caplog.text
+
+
+def test_a_kernel_that_cannot_be_made_here_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_compiler(made, *machine):
+        raise RuntimeError("Failed to find C compiler.\nPlease specify via CC environment variable")
+
+    monkeypatch.setattr(attention, "_installed", lambda name: name == "triton")
+    monkeypatch.setattr(attention, "_try", no_compiler)
+    assert attention.choose("auto", CUDA, 256).name == "sdpa"
+    assert "not triton: it fails with RuntimeError: Failed to find C compiler.)" in caplog.text
+    with pytest.raises(ModelsError, match=r'"triton" does not work here: .*C compiler'):
+        attention.choose("triton", CUDA, 256)
 
 
 def test_flash_attention_is_called_as_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +196,7 @@ def test_flash_attention_is_called_as_it_wants(monkeypatch: pytest.MonkeyPatch) 
     package.flash_attn_with_kvcache = flash_attn_with_kvcache  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "flash_attn", package)
     monkeypatch.setattr(attention, "_installed", lambda name: True)
+    monkeypatch.setattr(attention, "_try", lambda made, *machine: None)
     flash = attention.choose("auto", CUDA, 256)
     assert flash.name == "flash"
     context = attention.Context(torch.zeros(3, 4, dtype=torch.int32), torch.ones(3, dtype=torch.int32))

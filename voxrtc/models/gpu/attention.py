@@ -131,13 +131,15 @@ KINDS: dict[str, type[Flash] | type[Triton]] = {"flash": Flash, "triton": Triton
 """From the fastest; sdpa works everywhere."""
 
 
-def choose(wanted: Choice, device: torch.device, page_size: int) -> Attention:
-    """The attention for ``wanted``. ``auto``: the fastest that works here. Raises ModelsError where it does not."""
+def choose(wanted: Choice, device: torch.device, page_size: int, dtype: torch.dtype = torch.bfloat16) -> Attention:
+    """The attention for ``wanted`` in ``dtype``, tried before it is taken. ``auto``: the fastest that works here.
+
+    Raises ModelsError where what is wanted does not work."""
     if wanted == "sdpa":
         return Sdpa()
     lacking = []
     for name, kind in KINDS.items():
-        reason = _missing(name, device, page_size) if wanted in ("auto", name) else ""
+        reason = _missing(name, device, page_size, dtype) if wanted in ("auto", name) else ""
         if reason and wanted == name:
             raise ModelsError(f'models.attention = "{wanted}" does not work here: {reason}; "auto" takes what does')
         if reason:
@@ -154,21 +156,36 @@ def _tell(name: str, lacking: Sequence[str]) -> None:
     logger.info("attention by %s%s", name, f" ({'; '.join(lacking)})" if lacking else "")
 
 
-def _missing(name: str, device: torch.device, page_size: int) -> str:
+def _missing(name: str, device: torch.device, page_size: int, dtype: torch.dtype) -> str:
     """Why ``name`` does not work here; empty where it does."""
     if device.type != "cuda":
         return "it needs a CUDA device"
-    if name == "flash":
-        if page_size % 256:
-            return "its pages hold multiples of 256 tokens"
-        if not _installed("flash_attn"):
-            return "flash-attn is not installed"
-        try:
-            Flash()
-        except ImportError as error:  # built for another torch, say
-            return f"flash-attn cannot be imported ({error})"
-        return ""
-    return "" if _installed("triton") else "triton is not installed"
+    if name == "flash" and page_size % 256:
+        return "its pages hold multiples of 256 tokens"
+    if name == "flash" and dtype == torch.float32:
+        return "it knows no float32"
+    if not _installed("flash_attn" if name == "flash" else "triton"):
+        return f"{'flash-attn' if name == 'flash' else 'triton'} is not installed"
+    try:
+        _try(KINDS[name](), device, page_size, dtype)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - no C compiler, built for another torch, an old GPU: all the same
+        lines = str(error).strip().splitlines()
+        return f"it fails with {type(error).__name__}{f': {lines[0]}' if lines else ''}"
+    return ""
+
+
+def _try(attention: Attention, device: torch.device, page_size: int, dtype: torch.dtype) -> None:
+    """A step and a prompt of no content: kernels are compiled where they are first used."""
+    heads, kv_heads, dim = 8, 2, 128
+    pages = torch.zeros(2, page_size, kv_heads, dim, dtype=dtype, device=device)
+    context = Context(
+        torch.ones(1, 1, dtype=torch.int32, device=device), torch.full((1,), 4, dtype=torch.int32, device=device)
+    )
+    for queries, attend in ((1, attention.decode), (4, attention.prefill)):
+        given = torch.zeros(queries, heads, dim, dtype=dtype, device=device)
+        attend(given, pages, pages, context).sum().item()
 
 
 def _installed(name: str) -> bool:

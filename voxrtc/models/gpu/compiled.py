@@ -20,7 +20,9 @@ class Compiled:
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if not self.on:
             return function
-        compiled = torch.compile(function, dynamic=True)
+        # Not dynamic=True, which makes variables of heads and widths, too. So only the number of rows becomes one, when
+        # a second number comes; the first one, and one row, have code of their own.
+        compiled = torch.compile(function)
 
         def call(*args: Any) -> Any:
             if not self.on:

@@ -24,6 +24,8 @@ class Pieces:
         self._captures = captures and device.type == "cuda"
         self._pool = torch.cuda.graph_pool_handle() if self._captures else None
         self._device = device
+        # One for all warm-ups: cuBLAS keeps memory for each stream that it has ever seen.
+        self._side = torch.cuda.Stream(device) if self._captures else None  # type: ignore[no-untyped-call]
 
     @property
     def captures(self) -> bool:
@@ -31,9 +33,9 @@ class Pieces:
 
     def make(self, work: Callable[[], T]) -> Piece[T]:
         """``work`` as a piece, warm. Everything it reads must have its final shape, and may have any content."""
-        if not self._captures:
+        side = self._side
+        if side is None:
             return Piece(work, None, None)
-        side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(side):
             for _ in range(WARM_UPS):

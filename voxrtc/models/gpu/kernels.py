@@ -20,6 +20,8 @@ KEYS = 64
 """Keys in one block, where pages are no smaller."""
 QUERIES = 64
 """Queries in one block of a prompt."""
+COLUMNS, DEPTH = 16, 256
+"""Rows and columns of an int8 weight in one block: small, so that narrow matrices, too, occupy the whole GPU."""
 _LOG2_E = 1.4426950408889634
 
 
@@ -116,6 +118,40 @@ def _prefill(
     tl.store(out + at_query, (total / weight[:, None]).to(out.dtype.element_ty), mask=inside[:, None])
 
 
+@triton.jit
+def _int8_product(
+    x, weight, scale, out, rows, count,
+    width: tl.constexpr, tall: tl.constexpr, wide: tl.constexpr, deep: tl.constexpr,
+):  # fmt: skip
+    """All rows times some of the weight's rows, which are widened in registers."""
+    row, column = tl.arange(0, tall), tl.program_id(0) * wide + tl.arange(0, wide)
+    inside, there = row < rows, column < count
+    total = tl.zeros([tall, wide], tl.float32)
+    for first in range(0, width, deep):
+        lane = first + tl.arange(0, deep)
+        within = lane < width
+        a = tl.load(x + row[:, None] * width + lane[None, :], mask=inside[:, None] & within[None, :], other=0.0)
+        at = column.to(tl.int64)[:, None] * width + lane[None, :]
+        b = tl.load(weight + at, mask=there[:, None] & within[None, :], other=0)
+        total += tl.dot(a, tl.trans(b.to(a.dtype)), input_precision="ieee")
+    scales = tl.load(scale + column, mask=there, other=0.0).to(tl.float32)
+    at_out = row[:, None] * count + column[None, :]
+    tl.store(out + at_out, (total * scales[None, :]).to(out.dtype.element_ty), mask=inside[:, None] & there[None, :])
+
+
+def int8_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """``x`` (n, in), n at most 64, times the transpose of int8 ``weight`` (out, in), whose rows have ``scale``."""
+    rows, width = x.shape
+    count = weight.shape[0]
+    out = torch.empty(rows, count, dtype=x.dtype, device=x.device)
+    tall = max(16, triton.next_power_of_2(rows))
+    _int8_product[(triton.cdiv(count, COLUMNS),)](
+        x.contiguous(), weight, scale, out, rows, count,
+        width, tall, COLUMNS, min(DEPTH, triton.next_power_of_2(width)),
+    )  # fmt: skip
+    return out
+
+
 def decode(queries: Tensor, keys: Tensor, values: Tensor, tables: Tensor, lengths: Tensor) -> Tensor:
     """Attention of one query (n, heads, head dim) a sequence over its pages; see attention.Context."""
     rows, heads, dim = queries.shape
@@ -138,9 +174,10 @@ def prefill(queries: Tensor, keys: Tensor, values: Tensor, table: Tensor, length
     count, heads, dim = queries.shape
     page, kv_heads = keys.shape[1:3]
     out = torch.empty_like(queries, memory_format=torch.contiguous_format)
-    _prefill[(triton.cdiv(count, QUERIES), heads)](
+    block = QUERIES if queries.element_size() < 4 else QUERIES // 2  # in float32 more does not fit an Ampere's cores
+    _prefill[(triton.cdiv(count, block), heads)](
         queries.contiguous(), keys, values, table, lengths, out, count,
-        _LOG2_E * dim**-0.5, heads, kv_heads, page, dim, QUERIES, min(KEYS, page),
+        _LOG2_E * dim**-0.5, heads, kv_heads, page, dim, block, min(KEYS if block == QUERIES else KEYS // 2, page),
     )  # fmt: skip
     return out
 

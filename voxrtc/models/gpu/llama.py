@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voxrtc.models.gpu.products import Operand, product
+
 
 @dataclass(frozen=True, slots=True)
 class TextShape:
@@ -71,12 +73,12 @@ def turning(frequencies: Tensor, context: int, dtype: torch.dtype) -> Tensor:
 
 
 def attention_inputs(
-    x: Tensor, norm: Tensor, qkv: Tensor, cos: Tensor, sin: Tensor, shape: TextShape
+    x: Tensor, norm: Tensor, qkv: Operand, cos: Tensor, sin: Tensor, shape: TextShape
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The half of a layer before its attention: of ``x`` (n, hidden) the queries (n, heads, head_dim), keys and values
     (n, kv_heads, head_dim), queries and keys turned by their positions' ``cos`` and ``sin`` (n, head_dim)."""
     heads, kv, dim = shape.heads, shape.kv_heads, shape.head_dim
-    joined = functional.linear(rms_norm(x, norm, shape.norm_eps), qkv).view(-1, heads + 2 * kv, dim)
+    joined = product(rms_norm(x, norm, shape.norm_eps), qkv).view(-1, heads + 2 * kv, dim)
     turning, values = joined[:, : heads + kv], joined[:, heads + kv :]
     left, right = turning.chunk(2, dim=-1)
     turned = turning * cos[:, None] + torch.cat((-right, left), dim=-1) * sin[:, None]
@@ -84,9 +86,9 @@ def attention_inputs(
 
 
 def after_attention(
-    x: Tensor, attended: Tensor, out: Tensor, norm: Tensor, gate_up: Tensor, down: Tensor, shape: TextShape
+    x: Tensor, attended: Tensor, out: Operand, norm: Tensor, gate_up: Operand, down: Operand, shape: TextShape
 ) -> Tensor:
     """The half of a layer after its attention: ``x`` and ``attended`` (n, heads * head_dim) to the next (n, hidden)."""
-    x = x + functional.linear(attended, out)
-    gate, up = functional.linear(rms_norm(x, norm, shape.norm_eps), gate_up).chunk(2, dim=-1)
-    return x + functional.linear(functional.silu(gate) * up, down)
+    x = x + product(attended, out)
+    gate, up = product(rms_norm(x, norm, shape.norm_eps), gate_up).chunk(2, dim=-1)
+    return x + product(functional.silu(gate) * up, down)

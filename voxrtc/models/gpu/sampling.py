@@ -12,7 +12,6 @@ from torch import Tensor
 
 MIN_P = 0.05
 """Tokens less probable than this, times the likeliest one's, are not drawn (Nguyen et al. 2024, arXiv:2407.01082)."""
-_MASK = 0xFFFFFFFF
 
 
 def draw(logits: Tensor, temperatures: Tensor, seeds: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,16 +37,25 @@ def choose(wide: Tensor, temperatures: Tensor, least: Tensor, seeds: Tensor, pos
 
 def _gumbel(seeds: Tensor, positions: Tensor, count: int) -> Tensor:
     """Standard Gumbel noise (n, count) float32."""
-    rows = _mix(_mix(seeds) ^ (positions.long() + 0x9E3779B9))
-    columns = torch.arange(count, device=seeds.device)
-    bits = _mix((rows[:, None] + columns * 0x85EBCA77) & _MASK)
-    uniform = ((bits >> 9).float() + 0.5) * 2.0**-23  # of 23 bits, so that none is rounded to 1
+    rows = _mix(_mix(seeds.int()) ^ (positions.int() + _signed(0x9E3779B9)))
+    columns = torch.arange(count, device=seeds.device, dtype=torch.int32)
+    bits = _mix(rows[:, None] + columns * _signed(0x85EBCA77))
+    uniform = (_shifted(bits, 9).float() + 0.5) * 2.0**-23  # of 23 bits, so that none is rounded to 1
     return -torch.log(-torch.log(uniform))
 
 
 def _mix(x: Tensor) -> Tensor:
-    """A hash of 32 bits to 32 bits in int64 (Wellons, "Prospecting for hash functions", lowbias32)."""
-    x = x & _MASK
-    x = ((x ^ (x >> 16)) * 0x7FEB352D) & _MASK
-    x = ((x ^ (x >> 15)) * 0x846CA68B) & _MASK
-    return x ^ (x >> 16)
+    """A hash of 32 bits to 32 bits, int32 (Wellons, "Prospecting for hash functions", lowbias32). Products wrap."""
+    x = (x ^ _shifted(x, 16)) * _signed(0x7FEB352D)
+    x = (x ^ _shifted(x, 15)) * _signed(0x846CA68B)
+    return x ^ _shifted(x, 16)
+
+
+def _shifted(x: Tensor, places: int) -> Tensor:
+    """To the right, zeros coming in, as of unsigned numbers."""
+    return (x >> places) & ((1 << (32 - places)) - 1)
+
+
+def _signed(number: int) -> int:
+    """The int32 of the same bits."""
+    return number - (1 << 32) if number >> 31 else number

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OLDEST = (8, 0)
+"""Compute capability that has bfloat16 in its tensor cores."""
 PAGE = 256
 """Tokens of a page; what flash-attn takes must be a multiple of this."""
 WORKSPACE_BYTES = 1_500_000_000
@@ -83,7 +85,7 @@ def assemble(config: Any, take: Take, options: Options, progress: Progress) -> V
     with memory_sentence():
         place = quantize.placer(options.quantize, options.device)
         weights = checkpoint.assemble(config, take, place, options.device, options.dtype, progress)
-        chosen = attention.choose(options.attention, options.device, options.page_size)
+        chosen = attention.choose(options.attention, options.device, options.page_size, options.dtype)
         compiles = options.compiles and options.device.type == "cuda" and _can_compile()
         runner = VoxtralRunner(weights, chosen, plan(weights, options), compiles=compiles)
         runner.warm(progress)
@@ -127,7 +129,16 @@ def _device(wanted: str) -> torch.device:
             f'models.profile = "voxtral" needs a GPU, and {reason}: see docs/gpu.md, set models.profile = "embedded", '
             'or models.device = "cpu" to try it slowly'
         )
-    return torch.device(wanted, torch.cuda.current_device()) if wanted == "cuda" else torch.device(wanted)
+    if wanted != "cuda":
+        return torch.device(wanted)
+    device = torch.device(wanted, torch.cuda.current_device())
+    capability = torch.cuda.get_device_capability(device)
+    if capability < OLDEST:
+        raise ModelsError(
+            f"{torch.cuda.get_device_name(device)} has compute capability {capability[0]}.{capability[1]}; Voxtral is "
+            f"run in bfloat16, which needs {OLDEST[0]}.{OLDEST[1]} (Ampere: A10, A100, RTX 30) or newer"
+        )
+    return device
 
 
 def _can_compile() -> bool:

@@ -18,8 +18,8 @@ from voxrtc.models.voxtral.layers import AudioLayer, AudioShape, layer_norm
 
 Take = Callable[[str], Tensor]
 """Gives the weight of a name, to be used once; the tensor becomes the receiver's own."""
-Place = Callable[[nn.Module], nn.Module]
-"""Puts a module where it is to work: on its device, in fewer bits."""
+Place = Callable[[Any], Any]
+"""Puts the linear maps of a module into fewer bits, or leaves them as they are."""
 Progress = Callable[[str, float], None]
 
 _TEXT = "model.language_model"
@@ -57,27 +57,67 @@ def read(name: str, dtype: torch.dtype) -> tuple[Any, Take]:
 
     Weights are read into main memory; each is let go as it is taken.
     """
+    from safetensors import SafetensorError
     from transformers import VoxtralForConditionalGeneration
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    _check_kind(name)
+    kind: Any = VoxtralForConditionalGeneration
     try:
-        model = VoxtralForConditionalGeneration.from_pretrained(name, dtype=dtype)
-    except (OSError, ValueError) as error:
+        model, report = kind.from_pretrained(name, dtype=dtype, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise ModelsError(_sentence(name, f"{type(error).__name__}: {_first_line(error)}")) from error
+    lacking = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    if lacking:
         raise ModelsError(
-            f"models.voxtral = {name!r} cannot be loaded: {str(error).strip().splitlines()[0]} - it must be the name of"
-            " a Voxtral checkpoint on the hub (HF_TOKEN where it asks for one), or a folder that holds one"
-        ) from error
+            _sentence(name, f"{len(lacking)} weights are missing or of the wrong size, such as {lacking[0]}")
+        )
+    _check_arithmetic(name, model.config)
     state = model.state_dict()
     config = model.config
     del model
     return config, lambda key: state.pop(key).detach()
 
 
-def of_model(model: nn.Module) -> Take:
-    """The weights of one of transformers' models, which go on being its own."""
-    state = model.state_dict()
-    return lambda key: state[key].detach().clone()
+def _check_kind(name: str) -> None:
+    """Of anything else transformers would make a Voxtral of random weights."""
+    from transformers import PreTrainedConfig
+
+    try:
+        found, _ = PreTrainedConfig.get_config_dict(name)
+    except (OSError, ValueError) as error:
+        raise ModelsError(_sentence(name, _first_line(error))) from error
+    if found.get("model_type") != "voxtral":
+        raise ModelsError(_sentence(name, f"its config.json is that of {found.get('model_type') or 'no model'!r}"))
+
+
+def _check_arithmetic(name: str, config: Any) -> None:
+    """What layers.py and gpu/llama.py do not do must not be asked for."""
+    text, audio = config.text_config, config.audio_config
+    asked = {
+        "rope_type": (text.rope_parameters.get("rope_type", "default"), "default"),
+        "attention_bias": (bool(getattr(text, "attention_bias", False)), False),
+        "mlp_bias": (bool(getattr(text, "mlp_bias", False)), False),
+        "hidden_act": (text.hidden_act, "silu"),
+        "activation_function": (audio.activation_function, "gelu"),
+        "scale_embedding": (bool(getattr(audio, "scale_embedding", False)), False),
+        "projector_hidden_act": (config.projector_hidden_act, "gelu"),
+    }
+    for key, (found, known) in asked.items():
+        if found != known:
+            raise ModelsError(_sentence(name, f"its config.json has {key} = {found!r}; only {known!r} is known here"))
+
+
+def _sentence(name: str, why: str) -> str:
+    return (
+        f"models.voxtral = {name!r} cannot be loaded: {why} - it must be the name of a Voxtral checkpoint on the hub"
+        " (HF_TOKEN where it asks for one), or a folder that holds one"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def random(config: Any, dtype: torch.dtype, device: torch.device, seed: int = 0) -> Take:
@@ -114,32 +154,30 @@ def assemble(
             progress("loading Voxtral", (before + number) / total)
             yield number
 
-    encoder = [_placed(place, _audio_layer(own, number)) for number in steps(audio.layers, 0)]
-    layers = [_placed(place, _text_layer(own, number)) for number in steps(text.layers, audio.layers)]
     head = "lm_head.weight"
     if getattr(config.text_config, "tie_word_embeddings", False) or getattr(config, "tie_word_embeddings", False):
         head = f"{_TEXT}.embed_tokens.weight"
     embedding = own(f"{_TEXT}.embed_tokens.weight")
+    # The head first, while there is room: putting it into fewer bits takes several times its size.
+    out = place(linear(embedding if head.startswith(_TEXT) else own(head)))
+    layers = [place(_text_layer(own, number)) for number in steps(text.layers, 0)]
+    encoder = [_audio_layer(own, number) for number in steps(audio.layers, text.layers)]
     return Weights(
         text=text,
         audio=audio,
         embedding=embedding,
         layers=layers,
         norm=own(f"{_TEXT}.norm.weight"),
-        head=_placed(place, linear(embedding if head.startswith(_TEXT) else own(head))),
+        head=out,
         conv=(_conv(own, "conv1", 1), _conv(own, "conv2", 2)),
         positions=take(f"{_AUDIO}.embed_positions.weight").to(device, torch.float32),
         encoder=encoder,
         encoder_norm=_norm(own, f"{_AUDIO}.layer_norm"),
         projector=(
-            _placed(place, linear(own("model.multi_modal_projector.linear_1.weight"))),
-            _placed(place, linear(own("model.multi_modal_projector.linear_2.weight"))),
+            linear(own("model.multi_modal_projector.linear_1.weight")),
+            linear(own("model.multi_modal_projector.linear_2.weight")),
         ),
     )
-
-
-def _placed(place: Place, module: Any) -> Any:
-    return place(module)
 
 
 def _text_layer(own: Take, number: int) -> TextLayer:

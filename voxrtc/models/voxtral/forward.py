@@ -9,6 +9,7 @@ from torch.nn import functional
 from voxrtc.models.gpu.attention import Attention, Context
 from voxrtc.models.gpu.compiled import Compiled
 from voxrtc.models.gpu.llama import after_attention, attention_inputs, rms_norm, rotary_tables
+from voxrtc.models.gpu.products import operand, product
 from voxrtc.models.gpu.sampling import draw
 from voxrtc.models.voxtral.checkpoint import Weights
 from voxrtc.models.voxtral.layers import encoder_layer
@@ -46,19 +47,18 @@ class TextModel:
         cos, sin = self._rotary[:, positions]
         attend = self._attention.prefill if one_sequence else self._attention.decode
         for layer, (keys, values) in zip(self._weights.layers, self._memory, strict=True):
-            q, k, v = self._before(x, layer.norm, layer.qkv.weight, cos, sin, shape)
+            q, k, v = self._before(x, layer.norm, operand(layer.qkv), cos, sin, shape)
             keys.flatten(0, 1).index_copy_(0, slots, k)
             values.flatten(0, 1).index_copy_(0, slots, v)
             attended = attend(q, keys, values, context).reshape(size, -1)
-            x = self._after(
-                x, attended, layer.out.weight, layer.mlp_norm, layer.gate_up.weight, layer.down.weight, shape
-            )
+            out, gate_up, down = (operand(part) for part in (layer.out, layer.gate_up, layer.down))
+            x = self._after(x, attended, out, layer.mlp_norm, gate_up, down, shape)
         return x
 
     def logits(self, x: Tensor) -> Tensor:
         """(n, hidden) to (n, vocabulary)."""
         normed = rms_norm(x, self._weights.norm, self._weights.text.norm_eps)
-        return functional.linear(normed, self._weights.head.weight)
+        return product(normed, operand(self._weights.head))
 
     def pick(self, x: Tensor, temperatures: Tensor, seeds: Tensor, positions: Tensor) -> Tensor:
         """What is drawn after hidden states (n, hidden): (2, n) int32, tokens and the bits of their log-probabilities.

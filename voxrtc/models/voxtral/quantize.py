@@ -1,8 +1,10 @@
 """Weights in fewer bits, by torchao: eight or four for each weight, the arithmetic still in bfloat16.
 
 Decoding reads every weight for each token, so half the bytes is nearly half the time, where the memory is slow. What is
-looked up rather than multiplied (the embedding) and what is small (norms, convolutions) stays as it is. Four bits go by
-groups of 128 weights, as in GPTQ and AWQ (arXiv:2210.17323, 2306.00978); torchao's kernels for them want bfloat16.
+looked up and not multiplied (the embedding), what is small (norms) and what is read once a turn, for 1,500 positions
+at a time (the encoder), stays as it is. Eight bits are multiplied by gpu/products.py. Four bits go by groups of 128 weights
+as in GPTQ and AWQ (arXiv:2210.17323, 2306.00978), by torchao's kernels, which want bfloat16 and are made for few rows:
+prompts are slower with them.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def placer(bits: Bits, device: torch.device) -> Callable[[nn.Module], nn.Module]
             warnings.simplefilter("ignore")  # of its own deprecations
             try:
                 quantize_(holder, config, filter_fn=_fits)
-            except (ImportError, RuntimeError, AssertionError, NotImplementedError) as error:
+            except torch.OutOfMemoryError:
+                raise
+            except (ImportError, RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
                 raise ModelsError(
                     f'models.quantize = "{bits}" does not work here: {error}; "int8" and "none" may'
                 ) from error

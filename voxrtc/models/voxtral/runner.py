@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voxrtc.audio import HEARD_RATE
 from voxrtc.models.gpu.attention import Attention
 from voxrtc.models.gpu.compiled import Compiled
 from voxrtc.models.gpu.graphs import Piece, Pieces
+from voxrtc.models.gpu.lane import Lane
 from voxrtc.models.voxtral.checkpoint import Weights
 from voxrtc.models.voxtral.features import LogMel
 from voxrtc.models.voxtral.forward import Encoder, TextModel
@@ -63,6 +66,7 @@ class VoxtralRunner:
         size = (shape.layers, 2, plan.pages + 1, plan.page_size, shape.kv_heads, shape.head_dim)
         self._memory = torch.zeros(size, dtype=weights.norm.dtype, device=self._device)
         self._most_pages = -(-(plan.context + PROMPT_SIZES[-1]) // plan.page_size)
+        self._lane = Lane(self._device)
         self._compiled = Compiled(compiles)
         positions = self._most_pages * plan.page_size
         self._model = TextModel(weights, attention, self._memory, positions, self._compiled)
@@ -126,29 +130,45 @@ class VoxtralRunner:
 
     # -- the start --------------------------------------------------------------------------------------------
 
-    @torch.inference_mode()
     def warm(self, progress: Progress) -> None:
         """Run, and where possible capture, every piece of every size; learn how long prompts take."""
         began = time.monotonic()
         progress("warming Voxtral up", 0.0)
-        self._make_stages()
-        sizes = [("step", size) for size in _doubling(self.rows)] + [("prompt", size) for size in PROMPT_SIZES]
-        for number, (kind, size) in enumerate(reversed(sizes)):  # the large first: the small fit into their memory
-            progress("warming Voxtral up", (1 + number) / (1 + len(sizes)))
-            if not self._pieces.captures:
-                continue
-            if kind == "step":
-                self._steps[size] = Step(self._model, self._pieces, size, self._most_pages, self._device)
-            else:
-                self._prompts[size] = self._prompt(size)
+        with self._lane():
+            self._make_stages()
+            self._make_pieces(progress)
+        self._try_all()
         self._learn_costs()
         report = ", ".join(f"{what}: {how}" for what, how in self.report().items())
         logger.info("Voxtral is warm after %.1f s (%s)", time.monotonic() - began, report)
 
+    def _make_pieces(self, progress: Progress) -> None:
+        if not self._pieces.captures:
+            return
+        sizes = [("step", size) for size in _doubling(self.rows)] + [("prompt", size) for size in PROMPT_SIZES]
+        for number, (kind, size) in enumerate(reversed(sizes)):  # the large first: the small fit into their memory
+            progress("warming Voxtral up", (1 + number) / (1 + len(sizes)))
+            if kind == "step":
+                self._steps[size] = Step(self._model, self._pieces, size, self._most_pages, self._device)
+            else:
+                self._prompts[size] = self._prompt(size)
+
+    def _try_all(self) -> None:
+        """A whole answer to a second of silence, in page 0, so that no caller is the first at anything."""
+        clip = Clip(np.zeros(HEARD_RATE, np.float32))
+        for _ in self.encode(clip):
+            pass
+        pages = [0] * -(-(clip.tokens + 2) // self.page_size)
+        if clip.tokens < self.context:
+            pick = self.prefill(Chunk(clip.ids(), 0, pages, {clip.key: clip}, last=True))
+            assert pick is not None
+            self.decode([Row(pick.token, clip.tokens, pages)])
+
     def _learn_costs(self) -> None:
         def cost(size: int) -> float:
-            pages = [0] * -(-size // self.page_size)
-            return self._time(lambda: self.prefill(Chunk([1] * size, 0, pages, {}, last=True)))
+            pages = [0] * -(-self.context // self.page_size)
+            start = max(0, self.context - size)  # the last piece of a prompt takes longest
+            return self._time(lambda: self.prefill(Chunk([1] * size, start, pages, {}, last=True)))
 
         if self._pieces.captures:
             self._costs = {size: cost(size) for size in PROMPT_SIZES}
@@ -163,7 +183,7 @@ class VoxtralRunner:
         def whole() -> Tensor:
             return self._encoder.end(self._encoder.layers(self._encoder.begin(self._window), 0, count))
 
-        groups = max(1, min(count, round(self._time(whole) / STAGE_MS)))
+        groups = max(1, min(count, math.ceil(self._time(whole) / STAGE_MS)))
         edges = [count * number // groups for number in range(groups + 1)]
         source = self._window
         for first, last in itertools.pairwise(edges):
@@ -188,40 +208,39 @@ class VoxtralRunner:
             work()
         took = []
         for _ in range(TRIES if on_gpu else 1):
-            self._finish()
+            self._lane.finish()
             began = time.perf_counter()
             work()
-            self._finish()
+            self._lane.finish()
             took.append(time.perf_counter() - began)
         return min(took) * 1e3
-
-    def _finish(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.current_stream(self._device).synchronize()
 
     # -- the work ---------------------------------------------------------------------------------------------
 
     def encode(self, clip: Clip) -> Generator[None, None, None]:
-        with torch.inference_mode():
+        with self._lane():
             mel = self._mel(clip.samples)
         windows = []
         for window in mel:
             for number, stage in enumerate(self._stages):
                 yield
-                with torch.inference_mode():
+                with self._lane():
                     if number == 0:
                         self._window.copy_(window)
                     embeds = stage()
-            windows.append(embeds.clone())
-        clip.embeds = torch.cat(windows)
+                    if number == len(self._stages) - 1:
+                        windows.append(embeds.clone())
+        with self._lane():
+            clip.embeds = torch.cat(windows)
+            self._lane.finish()
 
-    @torch.inference_mode()
     def prefill(self, chunk: Chunk) -> Pick | None:
         pick = None
         for at in range(0, len(chunk.ids), PROMPT_SIZES[-1]):
             ids = chunk.ids[at : at + PROMPT_SIZES[-1]]
             last = chunk.last and at + len(ids) == len(chunk.ids)
-            pick = self._read(Chunk(ids, chunk.start + at, chunk.pages, chunk.clips, last, chunk.sampling))
+            with self._lane():
+                pick = self._read(Chunk(ids, chunk.start + at, chunk.pages, chunk.clips, last, chunk.sampling))
         return pick
 
     def _read(self, chunk: Chunk) -> Pick | None:
@@ -234,26 +253,28 @@ class VoxtralRunner:
             picked = prompt.pick()
             self._hidden = prompt.hidden
             return _picks(picked, 1)[0]
-        self._finish()
+        self._lane.finish()
         return None
 
     def _prompt(self, size: int) -> Prompt:
         return Prompt(self._model, self._pieces, size, self._most_pages, self._device)
 
-    @torch.inference_mode()
     def decode(self, rows: Sequence[Row]) -> list[Pick]:
         count = len(rows)
         step = next((self._steps[size] for size in sorted(self._steps) if size >= count), None)
-        step = step or Step(self._model, self._pieces, count, self._most_pages, self._device)
-        step.load(rows)
-        picked = step.run()
-        self._hidden = step.hidden[:count]
-        return _picks(picked, count)
+        with self._lane():
+            step = step or Step(self._model, self._pieces, count, self._most_pages, self._device)
+            step.load(rows)
+            picked = step.run()
+            self._hidden = step.hidden[:count]
+            return _picks(picked, count)
 
-    @torch.inference_mode()
     def logits(self) -> Tensor:
         """(n, vocabulary): what the last picks were drawn from, row by row; for checks, before any other call."""
-        return self._model.logits(self._hidden)
+        with self._lane():
+            logits = self._model.logits(self._hidden)
+            self._lane.finish()
+        return logits
 
 
 def _heard(chunk: Chunk) -> Iterator[tuple[int, Tensor]]:
