@@ -189,6 +189,22 @@ def test_with_espeak(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found("ok", "espeak-ng voice for")
 
 
+def test_chatterbox(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("VOXRTC_TTS__ENGINE", "chatterbox")
+    monkeypatch.setenv("VOXRTC_MODELS__DEVICE", "cpu")
+    found("ok", "Chatterbox speaks on the CPU")
+    assert not any("speaks English only" in finding.what for finding in examine())
+    (here / "voices").mkdir()
+    (here / "voices" / "short.wav").write_bytes(b"no sound")
+    assert "voices.md" in found("bad", "cannot be read as sound").remedy
+    (here / "voices" / "short.wav").unlink()
+    monkeypatch.setenv("VOXRTC_TTS__CHATTERBOX", str(here))
+    found("bad", "is no checkpoint of Chatterbox: it lacks")
+    hide(monkeypatch, "soxr")
+    assert "[gpu]" in found("bad", "not installed: soxr, which Chatterbox runs on").remedy
+
+
 def test_packages_that_are_missing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = importlib.metadata.version
 

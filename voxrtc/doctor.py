@@ -27,6 +27,7 @@ from voxrtc.media import turn
 from voxrtc.media.public import NotLearnt
 from voxrtc.media.site import Site
 from voxrtc.models import store
+from voxrtc.models.chatterbox import engine as chatterbox
 from voxrtc.models.remote import trial
 from voxrtc.models.remote.bound import Bound
 from voxrtc.models.remote.client import Client
@@ -118,7 +119,25 @@ def _packages(settings: Settings) -> Iterator[Finding]:
             missing.append(name)
     if missing:
         yield Finding("bad", f"not installed: {', '.join(missing)}", "Run: make install")
-    yield _espeak(settings)
+    if choice.engine(settings) == "chatterbox":
+        yield from _chatterbox(settings)
+    else:
+        yield _espeak(settings)
+
+
+def _chatterbox(settings: Settings) -> Iterator[Finding]:
+    """What Chatterbox would speak with (docs/voices.md). Loads torch, but no model."""
+    missing = chatterbox.missing_packages()
+    if missing:
+        install = ".venv/bin/pip install -c constraints.txt -e '.[gpu]'"
+        yield Finding("bad", f"not installed: {', '.join(missing)}, which Chatterbox runs on", f"Run: {install}")
+        return
+    from voxrtc.models.chatterbox import inspection
+
+    try:
+        yield from (Finding("ok", what) for what in inspection.inspect(settings))
+    except ModelsError as error:
+        yield Finding("bad", str(error), "See docs/voices.md.")
 
 
 def _espeak(settings: Settings) -> Finding:
