@@ -4,6 +4,8 @@ import { ToolLine } from "./tool.js";
 
 const MOST = 400; // entries on the page; older ones leave at the top
 const MARKS = { interrupted: "You interrupted", failed: "The answer broke off" };
+const STRONG = 1.4; // intensity from which a mood is "very", and ...
+const WEAK = 0.75; // ... up to which it is "a little"
 const CLOSES = /[\s。！？、，…「『（]$/u; // nothing, or East Asian punctuation, before the next clause: no space is needed
 
 export class Transcript {
@@ -99,17 +101,32 @@ export class Transcript {
     const entry = this.#entries.get(`reply ${reply}`);
     if (!entry?.item.isConnected) return null;
     entry.mark.textContent = "";
-    return Object.assign(entry, { text: "", clauses: [], over: false });
+    entry.emotions.replaceChildren();
+    return Object.assign(entry, { text: "", clauses: [], moods: [], over: false });
   }
 
   /** `reply_text`: one more clause, not spoken yet. */
-  replyText({ reply, text, emotion }) {
+  replyText({ reply, text, emotion, intensity }) {
     const entry = this.#entries.get(`reply ${reply}`) ?? this.#reply(reply);
     const space = entry.text && !CLOSES.test(entry.text) && !/^\s/u.test(text) ? " " : "";
     entry.clauses.push(entry.text.length + space.length);
     entry.text += space + text;
-    if (emotion && emotion !== "neutral") entry.emotion.textContent = emotion;
+    entry.moods.push(mood(emotion, intensity));
+    this.#feel(entry, entry.moods.length);
     this.#split(entry);
+  }
+
+  /** The moods of its first clauses, each once where it sets in: small marks before the text. */
+  #feel(entry, clauses) {
+    const moods = entry.moods.slice(0, clauses).filter(Boolean);
+    const changes = moods.filter((mood, n) => mood.words !== moods[n - 1]?.words);
+    entry.emotions.replaceChildren(
+      ...changes.map(({ emotion, words }) => {
+        const made = element("span", "emotion", words);
+        made.dataset.emotion = emotion;
+        return made;
+      }),
+    );
   }
 
   /** `interrupted`: how much of it was heard comes with its end. */
@@ -174,6 +191,8 @@ export class Transcript {
     if (!text && (ended === "cancelled" || !entry.text)) entry.item.remove();
     else if (ended === "finished") this.#settle(entry, text || entry.text, "");
     else this.#settle(entry, text, entry.text.slice(heardLength(entry.text, text)));
+    const said = heardLength(entry.text, text);
+    if (ended !== "finished") this.#feel(entry, entry.clauses.filter((start) => start < said).length);
     if (text) this.#announce(`Assistant: ${text}${ended === "interrupted" ? " (interrupted)" : ""}`);
     this.#follow();
   }
@@ -225,11 +244,11 @@ export class Transcript {
   #reply(reply) {
     const item = element("li", "reply");
     const said = element("p", "said");
-    const emotion = element("span", "emotion");
+    const emotions = element("span", "emotions");
     const mark = element("p", "mark");
     said.dir = "auto";
-    item.append(element("span", "hidden", "Assistant: "), emotion, said, mark);
-    const entry = { item, said, emotion, mark, text: "", clauses: [], shown: 0, turn: null, over: false };
+    item.append(element("span", "hidden", "Assistant: "), emotions, said, mark);
+    const entry = { item, said, emotions, mark, text: "", clauses: [], moods: [], shown: 0, turn: null, over: false };
     this.#entries.set(`reply ${reply}`, entry);
     this.#append(item);
     return entry;
@@ -245,6 +264,13 @@ export class Transcript {
   #follow() {
     if (this.#pinned) this.toEnd();
   }
+}
+
+/** A clause's mood, in words; null if it is neutral. */
+function mood(emotion, intensity = 1) {
+  if (!emotion || emotion === "neutral") return null;
+  const degree = intensity >= STRONG ? "very " : intensity <= WEAK ? "a little " : "";
+  return { emotion, words: degree + emotion };
 }
 
 /** How many characters of `full` the words of `heard` reach; spaces may differ. All of it if `heard` is no beginning of it. */

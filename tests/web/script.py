@@ -19,8 +19,9 @@ def started(reply: int, turn: int | None = None) -> Event:
     return {"type": "reply_started", "reply": reply, "turn": reply if turn is None else turn, "speculated": True}
 
 
-def clause(reply: int, number: int, text: str, emotion: str = "neutral") -> Event:
-    return {"type": "reply_text", "reply": reply, "clause": number, "text": text, "emotion": emotion}
+def clause(reply: int, number: int, text: str, emotion: str = "neutral", intensity: float = 1.0) -> Event:
+    mood = {"emotion": emotion, "intensity": intensity, "confidence": 0.75}
+    return {"type": "reply_text", "reply": reply, "clause": number, "text": text} | mood
 
 
 def spoken(reply: int, number: int, heard: int) -> Event:

@@ -211,9 +211,43 @@ async def test_a_late_transcript_goes_before_its_answer(seen) -> None:
 
 async def test_the_emotion_is_a_small_mark(seen) -> None:
     await seen.call()
-    seen.server.say(started(1), clause(1, 0, "Hooray!", "cheerful"), *whole(2, "Well."))
-    await seen.sees(".emotion", "cheerful")
+    seen.server.say(started(1), clause(1, 0, "Hooray!", "excited"), *whole(2, "Well."))
+    await seen.sees(".emotion", "excited")
     assert await seen.page.locator(".emotion:visible").count() == 1
+
+
+async def moods(seen) -> list[str]:
+    return await seen.page.locator(".emotion").all_inner_texts()
+
+
+async def test_moods_are_told_as_they_change_with_how_strong_they_are(seen) -> None:
+    await seen.call()
+    seen.server.say(
+        started(1),
+        clause(1, 0, "Great news,", "happy", 1.5),
+        clause(1, 1, " my friend.", "happy", 1.5),
+        clause(1, 2, " It is nine."),
+        clause(1, 3, " The train left,", "sad", 0.7),
+        clause(1, 4, " alas.", "sad", 1.0),
+    )
+    await seen.sees(".reply", "alas.")
+    assert await moods(seen) == ["very happy", "a little sad", "sad"]
+    seen.server.say(started(1), clause(1, 0, "Great news.", "excited", 1.0))
+    await seen.sees(".emotion", "excited")
+    assert await moods(seen) == ["excited"], "told once more, it is written over"
+
+
+async def test_of_what_was_not_heard_no_mood_is_left(seen) -> None:
+    await seen.call()
+    seen.server.say(
+        started(1),
+        clause(1, 0, "Great news,", "happy"),
+        clause(1, 1, " but the train left.", "sad"),
+        interrupted(1),
+        ended(1, "interrupted", "Great"),
+    )
+    await seen.sees(".reply .mark", "You interrupted")
+    assert await moods(seen) == ["happy"]
 
 
 async def test_words_are_text_not_markup(seen) -> None:
