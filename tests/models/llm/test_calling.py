@@ -1,6 +1,7 @@
 """Functions the model may call: what can come of one answer, and Qwen really calling."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -62,6 +63,23 @@ def test_the_functions_are_named_after_the_system_prompt():
     assert explain(TOOLS).startswith("\n\n")
     assert json.dumps(WEATHER.parameters) in explain(TOOLS)
     assert "call" not in grammar(TOOLS, may_call=False).split("words:")[0]
+
+
+@pytest.mark.models
+def test_words_may_begin_with_a_mark_where_the_model_is_told_of_marks(gguf):
+    """Random words, held to the grammar: with marks it is taken as it is, and so is what follows."""
+    answers: list[str] = []
+
+    def take(chunk):
+        assert "error" not in chunk
+        answers.extend(one.get("delta", {}).get("content") or "" for one in chunk.get("choices", ()))
+        return False
+
+    rules = grammar(TOOLS, may_call=False, marks=True).replace("\\] )?", "\\] )")  # as if it had to be one
+    message = {"messages": [{"role": "user", "content": "Sing!"}], "max_tokens": 12, "stream": True, "grammar": rules}
+    gguf._server.handle_chat_completions(message, take)
+    assert re.match(r"\[(neutral|happy|sad|angry|excited)\] [^\[]", "".join(answers))
+    assert r"\[" not in grammar(TOOLS, may_call=True).split("words: /")[1].split("[^")[0]
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,17 @@ from typing import Any
 
 from voxrtc.errors import ModelsError
 from voxrtc.models.wire import Tool
+from voxrtc.settings import EMOTIONS
 
 _EXPLANATION = (
     'When you need one of them, answer with nothing but {"name": <function>, "arguments": <object>}. You are then told '
     "its result, and tell the caller. In all other cases just answer the caller, in words. The functions:"
 )
 _GUIDANCE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-_WORDS = r"words: /[^{}<>`\[\]][^{}<>`]*/"
+_WORDS = r"[^{}<>`\[\]][^{}<>`]*"
 """What is to be spoken has no braces in it, so a call cannot begin in the middle of it."""
+_MARK = rf"(\[({'|'.join(EMOTIONS)})\] )?"
+"""An emotion may be marked before it, where the model is told of marks."""
 
 
 def explain(tools: Sequence[Tool]) -> str:
@@ -30,11 +33,12 @@ def explain(tools: Sequence[Tool]) -> str:
     return "\n".join(["\n", _EXPLANATION, *lines])
 
 
-def grammar(tools: Sequence[Tool], may_call: bool) -> str:
-    """The grammar of an answer, as llguidance (in llama.cpp) reads it."""
+def grammar(tools: Sequence[Tool], may_call: bool, marks: bool = False) -> str:
+    """The grammar of an answer, as llguidance (in llama.cpp) reads it. ``marks``: words may begin with a mark."""
+    words = f"words: /{_MARK if marks else ''}{_WORDS}/"
     if not may_call:
-        return f"%llguidance {{}}\nstart: words\n{_WORDS}\n"
-    return f"%llguidance {{}}\nstart: call | words\ncall: %json {json.dumps(_schema(tools))}\n{_WORDS}\n"
+        return f"%llguidance {{}}\nstart: words\n{words}\n"
+    return f"%llguidance {{}}\nstart: call | words\ncall: %json {json.dumps(_schema(tools))}\n{words}\n"
 
 
 def _schema(tools: Sequence[Tool]) -> dict[str, Any]:

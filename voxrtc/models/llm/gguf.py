@@ -19,6 +19,7 @@ from voxrtc.models.llm.calling import Sorter, grammar
 from voxrtc.models.llm.prompt import messages
 from voxrtc.models.threads import wait_politely
 from voxrtc.models.wire import Tool, Utterance
+from voxrtc.settings import MARKS
 
 BATCH = 32
 """Tokens of a prompt between two chances to stop (0.4 s of Qwen 1.5B on two cores); the least llama.cpp takes. It
@@ -91,7 +92,7 @@ class Gguf:
             request = _Request(self._context - sampling.max_tokens if history else self._context, say, stopped)
             payload = _payload(messages(system, history, text, tools, steps), slot, sampling)
             if tools:
-                payload["grammar"] = grammar(tools, call is not None)
+                payload["grammar"] = grammar(tools, call is not None, MARKS in system)
             self._server.handle_chat_completions(payload, request.take)
             if request.too_long and history:
                 history = _without_oldest(history)
