@@ -14,6 +14,7 @@ from voxrtc.errors import ModelsError
 from voxrtc.models.profiles import Progress
 from voxrtc.models.tts import choice, espeak
 from voxrtc.models.tts.engine import Cloning, Engine, Threaded
+from voxrtc.models.tts.normalization import normalize
 from voxrtc.models.tts.voice import Voice
 from voxrtc.models.urgency import FIRST, Urgency
 from voxrtc.models.wire import Speak, Speech
@@ -62,9 +63,12 @@ class Speaking:
     async def speak(self, ask: Speak, urgency: Urgency | None = None) -> AsyncGenerator[Speech, None]:
         """24 kHz samples of one clause. Raises ModelsError for a voice or a language that is not there."""
         engine, ask = self._find(ask)
-        async with contextlib.aclosing(engine.speak(ask, urgency or Urgency(FIRST))) as items:
+        reading = normalize(ask.text, ask.language)
+        read = msgspec.structs.replace(ask, text=reading.text)
+        async with contextlib.aclosing(engine.speak(read, urgency or Urgency(FIRST))) as items:
             async for speech in items:
-                yield speech
+                start, end = reading.written(speech.start, speech.end)
+                yield msgspec.structs.replace(speech, start=start, end=end) if reading.pieces else speech
 
     async def clone(self, name: str, samples: Samples, rate: int) -> None:
         """From now on ``name`` is a voice, made of the clip ``samples`` (n,) at ``rate`` Hz. Raises ModelsError where

@@ -1,0 +1,138 @@
+# ruff: noqa: E501 - examples stand on one line each
+"""What voices are given to read: numbers, signs and abbreviations of each language, and what was written for them."""
+
+from __future__ import annotations
+
+import re
+import time
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxrtc.languages import ALL, NAMES
+from voxrtc.models.tts import numerals
+from voxrtc.models.tts.normalization import normalize
+from voxrtc.models.tts.readings import FOLDER, readings
+
+EXAMPLES = [
+    ("en", "It costs $20.50 or $3.5 million.", "It costs twenty dollars fifty cents or three point five million dollars."),
+    ("en", "Call +1 555 123 4567.", "Call plus one, five five five, one two three, four five six seven."),
+    ("en", "On March 5, 2024 at 12:30 pm", "On March fifth, twenty twenty-four at twelve thirty p m"),
+    ("en", "the 21st of May 1984", "the twenty-first of May nineteen eighty-four"),
+    ("en", "2024-03-05 or 03/05/2024", "March fifth, twenty twenty-four or March fifth, twenty twenty-four"),
+    ("en", "Dr. Smith paid 15% of 3,500 kg.", "Doctor Smith paid fifteen percent of three thousand five hundred kilograms."),
+    ("en", "At 9:05, 9:00 or 7pm", "At nine oh five, nine o'clock or seven p m"),
+    ("en", "-5°C in the 1990s, 5-7 people", "minus five degrees Celsius in the nineteen nineties, five to seven people"),
+    ("en", "1 km, 007 & 2.3.1", "one kilometre, zero zero seven and two point three point one"),
+    ("en", "12345678901234567", "one two three four five six seven eight nine zero one two three four five six seven"),
+    ("en", "I see, etc.", "I see, et cetera."),
+    ("en", "AT&T and me@b.org", "AT&T and me at b.org"),
+    ("es", "Cuesta 3,50 € o 1.234.567 euros.", "Cuesta tres euros con cincuenta céntimos o un millón doscientos treinta y cuatro mil quinientos sesenta y siete euros."),
+    ("es", "El Sr. López, 14:30, 15 %, 3ª vez", "El señor López, catorce y treinta, quince por ciento, tercera vez"),
+    ("fr", "3,50 € à 14h30, M. Dupont.", "trois euros cinquante centimes à quatorze heures trente, monsieur Dupont."),
+    ("fr", "Le 1er mai 2024, au 21e siècle", "Le premier mai deux mille vingt-quatre, au vingt-et-unième siècle"),
+    ("fr", "01 23 45 67 89", "zéro un, deux trois, quatre cinq, six sept, huit neuf"),
+    ("fr", "1 234 567 habitants", "un million deux cent trente-quatre mille cinq cent soixante-sept habitants"),
+    ("de", "Am 3. Mai 1984, d. h. vor dem 2. Weltkrieg", "Am dritten Mai neunzehnhundertvierundachtzig, das heißt vor dem zweiten Weltkrieg"),
+    ("de", "um 14:30 Uhr 3,50 € und 1 Euro", "um vierzehn Uhr dreißig drei Euro fünfzig Cent und ein Euro"),
+    ("de", "1.234,5 km bei 21 °C", "eintausendzweihundertvierunddreißig Komma fünf Kilometer bei einundzwanzig Grad"),
+    ("it", "Costa 3,50 € il 1 maggio 2024.", "Costa tre euro e cinquanta centesimi il primo maggio duemilaventiquattro."),
+    ("pt", "Custa R$ 3,50, 21%.", "Custa três reais e cinquenta centavos, vinte e um por cento."),
+    ("hi", "₹500, 21%, 12:30 बजे, १२ किताबें", "पाँच सौ रुपये, इक्कीस प्रतिशत, बारह बजकर तीस मिनट, बारह किताबें"),
+    ("ja", "2024年3月5日14:30、￥500、5km。", "二千二十四年三月五日十四時三十分、五百円、五キロメートル。"),
+    ("zh", "2024年3月，21%，20°C，￥500。", "二零二四年三月，百分之二十一，摄氏二十度，五百元。"),
+    ("ko", "3시 30분에 3개, 14:30, 21%", "세 시 삼십 분에 세 개, 십사시 삼십분, 이십일 퍼센트"),
+    ("ms", "RM 3.50 pada 5 Mac 2024, 21%", "tiga ringgit lima puluh sen pada lima Mac dua ribu dua puluh empat, dua puluh satu peratus"),
+    ("ta", "₹500, 21%, 3வது", "ஐநூறு ரூபாய், இருபத்து ஒன்று சதவீதம், மூன்றாவது"),
+    ("te", "21%, 12:30, 3వ", "ఇరవై ఒకటి శాతం, పన్నెండు గంటల ముప్పై నిమిషాలు, మూడవ"),
+    ("mr", "₹500, 21%, 5 km", "पाचशे रुपये, एकवीस टक्के, पाच किलोमीटर"),
+    ("kn", "₹500, 21%, 3ನೇ", "ಐನೂರು ರೂಪಾಯಿ, ಇಪ್ಪತ್ತೊಂದು ಪ್ರತಿಶತ, ಮೂರನೇ"),
+    ("ml", "₹500, 21%, 5 km", "അഞ്ഞൂറ് രൂപ, ഇരുപത്തിയൊന്ന് ശതമാനം, അഞ്ച് കിലോമീറ്റർ"),
+    ("bn", "21%, ১২৩, ৩য়", "একুশ শতাংশ, একশো তেইশ, তৃতীয়"),
+    ("nl", "21 mensen", "eenentwintig mensen"),
+    ("xx", "21 things", "21 things"),
+    ("en", "No signs at all.", "No signs at all."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "written", "read"), EXAMPLES)
+def test_examples(language: str, written: str, read: str) -> None:
+    assert normalize(written, language).text == read
+
+
+def test_every_language_has_its_file_and_no_other() -> None:
+    assert {file.stem for file in FOLDER.glob("*.toml")} == set(NAMES)
+    for code in NAMES:
+        table = readings(code)
+        assert table is not None
+        assert set(table.units) >= {"km", "kg", "°C"}
+        assert "$" in table.currencies
+        assert len(table.months) == 12 or not table.spaced or code == "ko"
+        for names in table.currencies.values():
+            assert len(names) in (2, 4)
+        assert tomllib.loads((FOLDER / f"{code}.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("language", ALL)
+def test_every_language_counts(language: str) -> None:
+    words = [numerals.cardinal(number, language) for number in (0, 1, 7, 21, 99, 100, 1984, 250_000)]
+    assert all(words)
+    assert len(set(words)) == len(words)
+    assert not any(re.search(r"\d", word) for word in words)
+
+
+def test_a_reading_knows_what_was_written() -> None:
+    written = "It costs $20.50, or 15% more."
+    reading = normalize(written, "en")
+
+    def of(words: str) -> str:
+        start = reading.text.index(words)
+        first, last = reading.written(start, start + len(words))
+        return written[first:last]
+
+    assert of("costs") == "costs"
+    assert of("twenty dollars fifty cents") == "$20.50"
+    assert of("dollars") == "$20.50"  # of a number, all of it
+    assert of("fifty cents, or") == "$20.50, or"
+    assert of("percent") == "15%"
+    assert of("more.") == "more."
+    assert reading.written(0, len(reading.text)) == (0, len(written))
+    assert normalize("plain", "en").written(1, 3) == (1, 3)
+
+
+ANY = st.text(st.sampled_from("ab Dr.$€%0123456789,.:-/+° km'५年월第@&=()"), max_size=60) | st.text(max_size=40)
+
+
+@given(ANY, st.sampled_from([*ALL]))
+def test_any_text_is_read_and_mapped(text: str, language: str) -> None:
+    reading = normalize(text, language)
+    assert reading.written(0, len(reading.text)) == (0, len(text))
+    ends = [reading.written(at, at)[0] for at in range(len(reading.text) + 1)]
+    assert ends == sorted(ends)
+    at = 0
+    for start, end, first, last in reading.pieces:
+        assert at <= start < end
+        assert reading.text[at:start] == text[reading.written(at, start)[0] : first]
+        assert first < last
+        at = end
+
+
+def test_it_takes_no_time() -> None:
+    """200 us a clause at the most; the least of several, since other work may run."""
+    clause = (
+        "On March 5, 2024 at 12:30 pm, Dr. Smith paid $20.50, that is 15% of 3,500 kg, to 21 people for their work."
+    )
+    least = min(_seconds(clause) for _ in range(30))
+    assert least < 200e-6
+    assert (
+        min(_seconds("Nothing is to be changed in this rather long clause, which has only words.") for _ in range(30))
+        < 50e-6
+    )
+
+
+def _seconds(clause: str) -> float:
+    began = time.perf_counter()
+    normalize(clause, "en")
+    return time.perf_counter() - began
