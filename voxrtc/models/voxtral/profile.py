@@ -107,9 +107,11 @@ class Voxtral:
     def _load(self, folder: Path, progress: Progress) -> Runner:
         models = self._settings.models.model_copy(update={"voxtral": str(folder)})
         settings = self._settings.model_copy(update={"models": models})
+        # First: of the GPU's memory the runner takes what is left, and while it captures its graphs nobody else may load.
+        self.hearing.load(progress)
+        if choice.engine(settings) == "chatterbox":
+            self.speaking.load(progress)
         with ThreadPoolExecutor(1, "loading") as pool:
-            if choice.engine(settings) == "chatterbox":  # first: of the GPU's memory the runner takes what is left
-                self.speaking.load(progress)
             rooms = pool.submit(self._load_rooms, progress)
             runner = (self._make_runner or _make_runner)(settings, progress)
             rooms.result()
@@ -117,7 +119,7 @@ class Voxtral:
         return runner
 
     def _load_rooms(self, progress: Progress) -> None:
-        self.hearing.load(progress)
+        """What works on the CPU."""
         if not self.speaking.voices:
             self.speaking.load(progress)
         self.reading.load(progress)

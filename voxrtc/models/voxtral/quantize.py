@@ -2,7 +2,7 @@
 
 Decoding reads every weight for each token, so half the bytes is nearly half the time, where the memory is slow. What is
 looked up and not multiplied (the embedding), what is small (norms) and what is read once a turn, for 1,500 positions
-at a time (the encoder), stays as it is. Eight bits are multiplied by gpu/products.py. Four bits go by groups of 128 weights
+at a time (the encoder), stays as it is. Eight bits are multiplied by gpu/products.py. Four bits go by groups of 128,
 as in GPTQ and AWQ (arXiv:2210.17323, 2306.00978), by torchao's kernels, which want bfloat16 and are made for few rows:
 prompts are slower with them.
 """
