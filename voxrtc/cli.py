@@ -260,6 +260,7 @@ def bench_media(options: argparse.Namespace) -> int:
 def bench_voxtral(options: argparse.Namespace) -> int:
     """Measure Voxtral's steps on a GPU, with random weights, beside transformers' generate and the memory's floor."""
     from voxrtc.bench.voxtral import capacity, plot
+    from voxrtc.bench.voxtral.keeping import kept
     from voxrtc.bench.voxtral.options import Options, check
     from voxrtc.bench.voxtral.show import show
 
@@ -268,15 +269,13 @@ def bench_voxtral(options: argparse.Namespace) -> int:
         return 0
     wanted = Options.given(options)
     check(wanted)
-    if options.plot is not None:
-        plot.check()
+    picture = plot.possible(options.plot, lambda note: errors.print(f"voxrtc: {note}", style="yellow", markup=False))
     from voxrtc.bench.voxtral.bench import bench
 
     with _bars() as bars:
-        document = bench(wanted, progress=_Reporter(bars))
-    _write_json(options.json, document)
-    if options.plot is not None:
-        plot.plot(document, options.plot)
+        document = bench(wanted, progress=_Reporter(bars), keep=kept(options.json))
+    if picture is not None:
+        plot.plot(document, picture)
     show(document, console)
     return 0
 

@@ -17,6 +17,7 @@ pytest.importorskip("transformers", reason="the gpu extra is not installed")
 
 from voxrtc.bench.voxtral import mix, plot, steps  # noqa: E402
 from voxrtc.bench.voxtral.bench import bench  # noqa: E402
+from voxrtc.bench.voxtral.keeping import kept  # noqa: E402
 from voxrtc.bench.voxtral.options import Options, check  # noqa: E402
 from voxrtc.bench.voxtral.show import goals_apply, show  # noqa: E402
 from voxrtc.errors import ModelsError, VoxrtcError  # noqa: E402
@@ -57,7 +58,8 @@ def test_figures_are_of_steps_that_ran(document: dict[str, Any]) -> None:
     assert set(document["decode_ms"]) == set(document["tokens_per_s"]) == {"1", "3"}
     for count, ms in document["decode_ms"].items():
         assert document["tokens_per_s"][count] == pytest.approx(1_000 * int(count) / ms, rel=0.01)
-    assert min(document["generate"].values()) > 0
+    assert document["generate"]["first_token_ms"] > 0
+    assert document["generate"]["decode_ms"] >= 0  # a difference of two times: 0 where this machine is busy
     assert document["peak_gb"] > document["weights_gb"] > 0
 
 
@@ -69,7 +71,7 @@ def test_ratios_are_those_of_the_figures(document: dict[str, Any]) -> None:
         document["first_token_ms"], rel=0.01
     )
     assert ratios["decode_to_floor"].keys() == document["decode_ms"].keys()
-    assert ratios["generate_decode_to_ours"] > 0
+    assert ratios["generate_first_token_to_ours"] > 0
 
 
 def test_a_turn_reads_its_own_tokens_only(document: dict[str, Any]) -> None:
@@ -173,7 +175,8 @@ def test_it_starts_where_little_is_installed() -> None:
     script = """
 import sys
 from importlib.machinery import PathFinder
-LACKING = {"av", "pydantic", "msgspec", "mistral_common", "aiohttp", "aiortc", "jiwer", "ctranslate2", "onnxruntime",
+LACKING = {"psutil", "matplotlib", "hypothesis", "pytest_asyncio", "pytest_timeout", "av",
+           "pydantic", "msgspec", "mistral_common", "aiohttp", "aiortc", "jiwer", "ctranslate2", "onnxruntime",
            "torchao", "tokenizers_", "xllamacpp", "dotenv", "soundfile"}
 class Few:
     find_distributions = PathFinder.find_distributions
@@ -201,6 +204,7 @@ def test_a_module_of_its_own_measures_too(tmp_path: Path) -> None:
     assert found["correct"] is None
     assert found["failed"] == {}
     assert found["mix"]["streams"] == 2
+    assert found["complete"]
     line += ["--device", "cuda"]
     done = subprocess.run(line, capture_output=True, text=True, timeout=100)
     if not torch.cuda.is_available():
@@ -224,3 +228,33 @@ def test_a_step_that_fails_takes_no_other_figure_with_it(monkeypatch: pytest.Mon
     assert "steps was not measured: RuntimeError" in console.file.getvalue()
     plot.plot(made, tmp_path / "steps.png")
     assert (tmp_path / "steps.png").stat().st_size > 0
+
+
+def test_what_was_measured_is_kept_when_it_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_off(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mix, "measure", cut_off)
+    file = tmp_path / "figures.json"
+    with pytest.raises(KeyboardInterrupt):
+        bench(Options(**SMALL, stock=False), command="a test", keep=kept(file))  # type: ignore[arg-type]
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert not found["complete"]
+    assert found["first_token_ms"] > 0
+    assert found["reuse"]["turn1_prefill_tokens"] == 405
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_figures_that_cannot_be_kept_are_told(tmp_path: Path) -> None:
+    with pytest.raises(VoxrtcError, match="cannot be written"):
+        kept(tmp_path / "none" / "figures.json")({})
+
+
+def test_no_matplotlib_is_a_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    notes: list[str] = []
+    assert plot.possible(tmp_path / "a.png", notes.append) == tmp_path / "a.png"
+    assert plot.possible(None, notes.append) is None
+    assert notes == []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert plot.possible(tmp_path / "a.png", notes.append) is None
+    assert "matplotlib is not installed" in notes[0]

@@ -1,4 +1,7 @@
-"""The machine a figure was measured on, and what a server's processes cost it."""
+"""The machine a figure was measured on, and what a server's processes cost it.
+
+psutil is imported where processes are watched: a machine that only measures a GPU need not have it.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
 
 SAMPLE_EVERY_S = 2.0
 MIB = 1_048_576
@@ -23,7 +27,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_mb": round(psutil.virtual_memory().total / MIB),
+        "memory_mb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / MIB),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }
@@ -47,6 +51,8 @@ def listening_pid(host: str | None, port: int | None) -> int | None:
     """The process that listens on ``port`` here; None if ``host`` is another machine, or it may not be seen."""
     if host not in LOCAL or port is None:
         return None
+    import psutil
+
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:
@@ -92,6 +98,8 @@ class Load:
             self._sample()
 
     def _sample(self) -> None:
+        import psutil
+
         now = {"caller": self._look(psutil.Process(), "caller")}
         try:
             if self._server is not None:
@@ -105,6 +113,8 @@ class Load:
 
     def _look(self, process: psutil.Process, role: str) -> int:
         """Note the CPU time of ``process``; returns the memory it holds."""
+        import psutil
+
         try:
             with process.oneshot():
                 times, rss, made = process.cpu_times(), process.memory_info().rss, process.create_time()

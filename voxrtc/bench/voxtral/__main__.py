@@ -4,11 +4,9 @@ rich is installed."""
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shlex
 import sys
-from pathlib import Path
 from time import perf_counter
 
 from rich.console import Console
@@ -16,6 +14,7 @@ from rich.console import Console
 from voxrtc.bench.arguments import add_voxtral
 from voxrtc.bench.voxtral import plot
 from voxrtc.bench.voxtral.capacity import page
+from voxrtc.bench.voxtral.keeping import kept
 from voxrtc.bench.voxtral.options import Options, check
 from voxrtc.bench.voxtral.show import show
 from voxrtc.errors import VoxrtcError
@@ -40,8 +39,7 @@ def _bench(given: argparse.Namespace) -> None:
         return
     options = Options.given(given)
     check(options)
-    if given.plot is not None:
-        plot.check()
+    picture = plot.possible(given.plot, lambda note: print(f"voxrtc: {note}", file=sys.stderr, flush=True))
     from voxrtc.bench.voxtral.bench import bench
 
     began = perf_counter()
@@ -50,12 +48,10 @@ def _bench(given: argparse.Namespace) -> None:
         print(f"{perf_counter() - began:6.1f} s  {what}, {100 * part:.0f} %", file=sys.stderr, flush=True)
 
     command = shlex.join(["python", "-m", "voxrtc.bench.voxtral", *sys.argv[1:]])
-    document = bench(options, command=command, progress=told)
-    if given.json is not None:
-        Path(given.json).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    document = bench(options, command=command, progress=told, keep=kept(given.json))
     show(document, Console(highlight=False, width=110))
-    if given.plot is not None:
-        plot.plot(document, given.plot)
+    if picture is not None:
+        plot.plot(document, picture)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import logging
 import resource
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +22,7 @@ from voxrtc import __version__
 from voxrtc.audio import Samples
 from voxrtc.bench.machine import machine, today
 from voxrtc.bench.voxtral import correct, floors, mix, reuse, steps, stock
+from voxrtc.bench.voxtral.keeping import Keep
 from voxrtc.bench.voxtral.options import Options, check
 from voxrtc.bench.voxtral.shape import Shape, config_of, shape_of
 from voxrtc.bench.voxtral.sound import PROMPT_TOKENS, UTTERANCE_S, speech
@@ -41,9 +42,14 @@ NO_STEPS: dict[str, Any] = {"encode_ms": None, "prefill_ms": None, "first_token_
 
 
 def bench(
-    options: Options, *, command: str | None = None, progress: Progress = lambda what, part: None
+    options: Options,
+    *,
+    command: str | None = None,
+    progress: Progress = lambda what, part: None,
+    keep: Keep = lambda document: None,
 ) -> dict[str, Any]:
-    """Measure; the keys of the document are in docs/benchmarks.md. Raises VoxrtcError."""
+    """Measure; the keys of the document are in docs/benchmarks.md. ``keep`` is given it after every part, with what
+    there is by then. Raises VoxrtcError."""
     check(options)
     options = options.settled()
     config = config_of(options.shape)
@@ -61,8 +67,13 @@ def bench(
         "versions": _versions(),
         "machine": machine(),
     }
-    document |= run.measure(sound)
-    return document | {"ratios": ratios(document), "failed": run.failed}
+    document |= {"complete": False, "failed": run.failed}
+    for found in run.measure(sound):
+        document |= found
+        keep(document)
+    document |= {"complete": True, "ratios": ratios(document)}
+    keep(document)
+    return document
 
 
 class _Run:
@@ -85,33 +96,29 @@ class _Run:
             return f"CPU: {machine()['cpu']}"
         return torch.cuda.get_device_name()
 
-    def measure(self, sound: Samples) -> dict[str, Any]:
-        """All parts. The stock model goes first, and goes: what we take is measured without it."""
+    def measure(self, sound: Samples) -> Iterator[dict[str, Any]]:
+        """Part after part. The stock model goes first, and goes: what we take is measured without it."""
         options, seed, vocabulary = self._options, self._options.seed, self.shape.vocabulary
         self._progress("measuring memory and arithmetic", 0.0)
         speeds = floors.speeds(options.device, self._dtype, options.repeat)
+        yield {"floor": self._floor(speeds)}
         asked = correct.cases(sound, vocabulary, max(options.callers), seed)
         generate, expected = self._stock(asked)
+        yield {"generate": generate}
         runner, took = self._built()
+        weights_gb = round(runner.weight_bytes / 1e9, 3)
+        yield {"weights_gb": weights_gb, "start_s": round(took, 1), "runner": runner.report()}
         compared = None
         if expected is not None:
             self._progress("comparing logits", 0.5)
             how = (asked, expected, options.callers, options.quantize, seed)
             compared = self._part("correct", lambda: correct.compare(runner, *how))
-        return {
-            **self._steps(runner, sound),
-            "floor": self._floor(speeds),
-            "generate": generate,
-            "reuse": self._reuse(runner, sound),
-            "release_to_first_token_ms": self._release(runner, sound),
-            "mix": self._mix(runner, sound),
-            "peak_gb": self._peak_gb(),
-            "reserved_gb": self._reserved_gb(),
-            "weights_gb": round(runner.weight_bytes / 1e9, 3),
-            "correct": compared,
-            "start_s": round(took, 1),
-            "runner": runner.report(),
-        }
+        yield {"correct": compared}
+        yield self._steps(runner, sound)
+        yield {"reuse": self._reuse(runner, sound)}
+        yield {"release_to_first_token_ms": self._release(runner, sound)}
+        yield {"mix": self._mix(runner, sound)}
+        yield {"peak_gb": self._peak_gb(), "reserved_gb": self._reserved_gb()}
 
     def _stock(self, asked: Sequence[correct.Case]) -> tuple[Any, correct.Expected | None]:
         """What ``generate`` takes, and the logits of the stock model; None where they are not to be had."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,15 @@ from voxrtc.errors import VoxrtcError
 
 OURS, STOCK, FLOOR = "#0b5fa5", "#c2410c", "#8a8a8a"
 
-__all__ = ["check", "plot"]
+__all__ = ["check", "plot", "possible"]
+
+
+def possible(file: Path | None, tell: Callable[[str], None]) -> Path | None:
+    """``file``, or None with a note where matplotlib is missing: minutes on a GPU are worth it without a picture."""
+    if file is not None and importlib.util.find_spec("matplotlib") is None:
+        tell(f"{file} is not drawn, since matplotlib is not installed (pip install 'voxrtc[bench]'); the rest goes on")
+        return None
+    return file
 
 
 def plot(document: dict[str, Any], file: Path) -> None:
