@@ -257,6 +257,16 @@ def bench_media(options: argparse.Namespace) -> int:
     return 0
 
 
+def bench_emotion(options: argparse.Namespace) -> int:
+    """Measure how long the mood of a clause takes to be read."""
+    from voxrtc.bench.emotion import bench, show
+
+    document = bench(options.seed)
+    _write_json(options.json, document)
+    show(document, console)
+    return 0
+
+
 def bench_voxtral(options: argparse.Namespace) -> int:
     """Measure Voxtral's steps on a GPU, with random weights, beside transformers' generate and the memory's floor."""
     from voxrtc.bench.voxtral import capacity, plot
@@ -372,6 +382,7 @@ def _parser() -> argparse.ArgumentParser:
     arguments.add_turns(command("turns", bench_turns, benches))
     arguments.add_media(command("media", bench_media, benches))
     arguments.add_voxtral(command("voxtral", bench_voxtral, benches))
+    arguments.add_emotion(command("emotion", bench_emotion, benches))
     return parser
 
 

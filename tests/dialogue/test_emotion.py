@@ -156,6 +156,7 @@ def test_exclamation_marks() -> None:
         ("🙌🏾 done", "excited"),
         ("😡", "angry"),
         ("\u200d\ufe0f🏽", "neutral"),
+        ("🏻\ufe0e", "neutral"),
         ("😭😭😭", "sad"),
     ],
 )

@@ -116,6 +116,12 @@ def add_turns(turns: argparse.ArgumentParser) -> None:
     turns.add_argument("--plot", type=new_file, help="draw false cut-offs against latency here (needs matplotlib)")
 
 
+def add_emotion(emotion: argparse.ArgumentParser) -> None:
+    """What ``voxrtc bench emotion`` takes."""
+    emotion.add_argument("--seed", type=natural, default=0, help="of the clauses (default 0)")
+    emotion.add_argument("--json", type=new_file, help="write all figures here")
+
+
 def add_media(media: argparse.ArgumentParser) -> None:
     """What ``voxrtc bench media`` takes."""
     media.add_argument("--calls", type=calls, default=4, help="calls at the same time (default 4)")

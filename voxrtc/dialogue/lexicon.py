@@ -20,7 +20,7 @@ WEAK = 0.5
 
 _LETTERS = "\u0300-\u036f\u0900-\u0963\u0966-\u097f\u200c\u200d"
 """Belong to words, though they are no letters to re: combining marks, the vowel signs of Devanagari, its joiners."""
-_SIGN = "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff]"
+_SIGN = "[\U0001f000-\U0001f3fa\U0001f400-\U0001faff\u2600-\u27bf\u2b00-\u2bff]"
 _VARIED = "[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]"
 TOKEN = re.compile(
     rf"([^\W_][\w{_LETTERS}']*)"
@@ -72,8 +72,10 @@ def fold(text: str) -> str:
     and no underscores, which are markdown's."""
     if text.isascii():
         return text.lower().replace("_", " ")
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    folded = unicodedata.normalize("NFKC", folded)
+    plain = unicodedata.normalize("NFKC", text)
+    folded = plain.casefold()
+    if folded != plain:
+        folded = unicodedata.normalize("NFKC", folded)
     return folded.replace("’", "'").replace("ʼ", "'").replace("_", " ")
 
 
