@@ -143,7 +143,7 @@ def padded(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> VoxtralRunner:
     """A runner that works as on a GPU: in the sizes that are captured there, padded, by the Triton kernels, which run
     in Triton's interpreter. Only the capture itself is missing."""
     importlib.import_module("tests.models.gpu.interpreted")
-    monkeypatch.setattr("voxrtc.models.voxtral.runner.PROMPT_SIZES", (16, 64, 448))
+    monkeypatch.setattr("voxrtc.models.voxtral.runner.PROMPT_SIZES", (16, 96))
     monkeypatch.setattr(Pieces, "captures", property(lambda self: True))
     make = Pieces.make
 
@@ -152,7 +152,7 @@ def padded(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> VoxtralRunner:
         return make(self, work)
 
     monkeypatch.setattr(Pieces, "make", warmed)
-    return runners.runner(weights, Triton(), rows=3, pages=60)
+    return runners.runner(weights, Triton(), rows=3, pages=60, context=464)
 
 
 def test_padding_changes_nothing(padded: VoxtralRunner, stock) -> None:

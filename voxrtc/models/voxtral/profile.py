@@ -107,7 +107,7 @@ class Voxtral:
     def _load(self, folder: Path, progress: Progress) -> Runner:
         models = self._settings.models.model_copy(update={"voxtral": str(folder)})
         settings = self._settings.model_copy(update={"models": models})
-        # First: of the GPU's memory the runner takes what is left, and while it captures its graphs nobody else may load.
+        # First: of the GPU's memory the runner takes what is left, and nobody may load while it captures its graphs.
         self.hearing.load(progress)
         if choice.engine(settings) == "chatterbox":
             self.speaking.load(progress)
