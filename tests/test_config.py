@@ -1,4 +1,5 @@
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -202,3 +203,28 @@ def test_public_addresses(write, address: str) -> None:
 def test_urls_of_turn_servers(write, url: str) -> None:
     path = write(f"[turn]\nurls = ['{url}']\nsecret = 'x'\nrelay = true\n[media]\nport_range = [40000, 40007]\n")
     assert config.load(path, {}).turn.urls == [url]
+
+
+def test_of_an_emotion_only_what_differs_need_be_said(write) -> None:
+    path = write("[emotion]\nsad = { speed = 0.8 }\n")
+    loaded = config.load(path, {"VOXRTC_EMOTION__HAPPY": "{ pause_ms = 20 }", "VOXRTC_EMOTION__MARKS": "true"}).emotion
+    assert loaded.sad == settings.Emotion().sad.model_copy(update={"speed": 0.8})
+    assert loaded.happy == settings.Emotion().happy.model_copy(update={"pause_ms": 20})
+    assert loaded.marks
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("sad = { speed = 3.0 }", "emotion.sad.speed"),
+        ("sad = { exaggeration = 0.1 }", "emotion.sad.exaggeration"),
+        ("sad = { cfg_weight = 1.5 }", "emotion.sad.cfg_weight"),
+        ("sad = { pause_ms = 5000 }", "emotion.sad.pause_ms"),
+        ("sad = { loudness = 1 }", "allowed: exaggeration, cfg_weight, speed, pause_ms"),
+        ("sad = 1", "emotion.sad"),
+        ("bored = { speed = 1.0 }", "unknown key 'emotion.bored'"),
+    ],
+)
+def test_what_an_emotion_may_not_be(write, line: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        config.load(write(f"[emotion]\n{line}\n"), {})
