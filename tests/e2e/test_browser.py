@@ -132,7 +132,7 @@ async def test_partial_words_come_while_the_caller_speaks(server: Server, data: 
 
 
 async def test_speaking_over_the_reply_stops_it(storyteller: Server, data: Path, tmp_path: Path) -> None:
-    microphone = script(tmp_path / "mic.wav", 3.0, data / "austen-0880.wav", 3.5, data / "jfk.wav", 30.0)
+    microphone = script(tmp_path / "mic.wav", 3.0, data / "austen-0880.wav", 6.0, data / "jfk.wav", 30.0)
     async with opened(storyteller.url, microphone) as page:
         await press_call(page)
         await wait_for(page, "e.type === 'interrupted'")
