@@ -51,6 +51,7 @@ def emotion(text: str, language: str = "en") -> str:
         ("I am glad. Are you angry?", "happy"),
         ("Isn't it wonderful?", "neutral"),
         ("Isn't it wonderful!", "happy"),
+        ("I understand how frustrating that is.", "neutral"),
         # what disagrees is nothing
         ("I am happy, she is sad.", "neutral"),
         ("I am so happy and excited", "happy"),
@@ -189,7 +190,7 @@ def test_emoji(text: str, expected: str) -> None:
         ("hi", "मैं खुश नहीं हूँ।", "sad", 0.7),
         ("hi", "यह बहुत दुखद है।", "sad", 1.3),
         ("hi", "कोई बात नहीं, ठीक है।", "neutral", 1.0),
-        ("hi", "खुशबू अच्छा शब्द", "happy", 1.0),  # of "fragrance" only the weak word after it counts
+        ("hi", "खुशबू अच्छा शब्द", "happy", 0.8),  # of "fragrance" only the weak word after it counts
         ("it", "Sono molto felice", "neutral", 1.0),
         ("xx", "happy", "neutral", 1.0),
     ],

@@ -24,6 +24,8 @@ SURE = 0.4
 """Confidence from which a clause is not neutral. One plain word alone has 0.75, two that disagree have 0.38 each."""
 
 DEGREE_REACH = 2
+MILD = 0.8
+"""Intensity of a word that may mean something else as well."""
 TURNED_WEIGHT, TURNED_INTENSITY = 0.8, 0.7
 ASKED = 0.35
 SHOUT = 0.25
@@ -150,7 +152,7 @@ class _Reader:
             self._clear()
 
     def _feel(self, entry: Entry) -> None:
-        factor = self._degree if self._at <= self._degree_until else 1.0
+        factor = (self._degree if self._at <= self._degree_until else 1.0) * (1.0 if entry.weight == 1.0 else MILD)
         turned = self._negates and self._at <= self._until
         self._last = _Hit(entry.emotion, entry.weight, factor, self._at, turned)
         self.hits.append(self._last)
