@@ -254,8 +254,13 @@ def test_a_turn_server_that_is_there(here: Path) -> None:
 
 @pytest.fixture
 def voxtral(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The voxtral profile on the CPU, with a folder for a checkpoint."""
-    (here / "checkpoint").mkdir()
+    """The voxtral profile on the CPU, with a checkpoint; without the GPU's packages the folder is empty."""
+    if importlib.util.find_spec("transformers") and importlib.util.find_spec("mistral_common"):
+        from tests.models.voxtral.tiny import make_checkpoint
+
+        make_checkpoint(here / "checkpoint")
+    else:
+        (here / "checkpoint").mkdir()
     for key, value in {"PROFILE": "voxtral", "DEVICE": "cpu", "VOXTRAL": str(here / "checkpoint")}.items():
         monkeypatch.setenv(f"VOXRTC_MODELS__{key}", value)
     return here
@@ -265,6 +270,7 @@ def test_what_voxtral_would_run_on(voxtral: Path) -> None:
     pytest.importorskip("torch", reason="the gpu extra is not installed")
     found("ok", "mistral-common ")
     found("ok", "Voxtral on cpu: weights in float32, attention by sdpa")
+    found("ok", "conversations have room for")
     assert found("note", 'models.device = "cpu"').remedy
 
 
@@ -287,3 +293,52 @@ def test_voxtrals_checkpoint_is_among_what_is_not_fetched(voxtral: Path, monkeyp
     monkeypatch.setenv("VOXRTC_MODELS__VOXTRAL", "acme/Voxtral-nowhere")
     note = found("note", "not fetched yet: acme/Voxtral-nowhere")
     assert "models pull" in note.remedy
+
+
+def test_voxtral_with_what_serve_refuses(voxtral: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is told by the code that would refuse it."""
+    pytest.importorskip("torchao", reason="the gpu extra is not installed")
+    monkeypatch.setenv("VOXRTC_MODELS__QUANTIZE", "int4")
+    found("bad", '"int4" needs a CUDA device')
+    hide(monkeypatch, "torchao")
+    found("bad", "needs torchao")
+    monkeypatch.undo()
+
+
+def test_voxtral_with_too_little_memory(voxtral: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="the gpu extra is not installed")
+    monkeypatch.setenv("VOXRTC_MODELS__GPU_MEMORY_GB", "0.01")
+    assert "docs/gpu.md" in found("bad", "GPU memory is too small: one conversation of 4096 tokens").remedy
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("tekken.json", None, "tekken.json is not there"),
+        ("tekken.json", "{}", "cannot be read as a tokenizer"),
+        ("config.json", "{", "cannot be read"),
+        ("config.json", '{"model_type": "llama"}', "the configuration of a llama"),
+        ("model.safetensors", None, "no whole checkpoint"),
+    ],
+)
+def test_a_folder_that_is_no_checkpoint(voxtral: Path, file: str, text: str | None, told: str) -> None:
+    pytest.importorskip("torch", reason="the gpu extra is not installed")
+    (voxtral / "checkpoint" / file).unlink()
+    if text is not None:
+        (voxtral / "checkpoint" / file).write_text(text)
+    found("bad", told)
+
+
+@pytest.mark.parametrize("path", ["/no/such/folder", "~/no-such-folder", "./nowhere", "~nobody-of-that-name/x"])
+def test_a_path_that_does_not_exist_is_no_name(voxtral: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setenv("VOXRTC_MODELS__VOXTRAL", path)
+    findings = [finding for finding in examine() if "there is no such folder" in finding.what]
+    assert findings
+    assert {finding.state for finding in findings} == {"bad"}
+
+
+def test_a_disk_that_will_not_hold_what_the_hub_has(voxtral: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXRTC_MODELS__VOXTRAL", "mistralai/Voxtral-Small-24B-2507")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(voxtral / "hub"))
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: SimpleNamespace(free=40e9))
+    assert "HF_HOME" in found("bad", f"40.0 GB of disk are free at {voxtral}, and 48.6 GB").remedy

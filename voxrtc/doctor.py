@@ -11,7 +11,7 @@ import platform
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,12 +21,13 @@ import psutil
 from voxrtc.config import load
 from voxrtc.dialogue import functions
 from voxrtc.endpointing import waits
-from voxrtc.errors import ConfigError, ModelsError
+from voxrtc.errors import ConfigError, ModelsError, StoreError
 from voxrtc.languages import NAMES
 from voxrtc.media import turn
 from voxrtc.media.public import NotLearnt
 from voxrtc.media.site import Site
-from voxrtc.models import store
+from voxrtc.models import hub, store
+from voxrtc.models.catalogue import Model
 from voxrtc.models.chatterbox import engine as chatterbox
 from voxrtc.models.remote import trial
 from voxrtc.models.remote.bound import Bound
@@ -136,7 +137,7 @@ def _chatterbox(settings: Settings) -> Iterator[Finding]:
 
     try:
         yield from (Finding("ok", what) for what in inspection.inspect(settings))
-    except ModelsError as error:
+    except (ModelsError, StoreError) as error:
         yield Finding("bad", str(error), "See docs/voices.md.")
 
 
@@ -154,7 +155,11 @@ def _espeak(settings: Settings) -> Finding:
 
 def _models(settings: Settings) -> Iterator[Finding]:
     cache = settings.models.cache_path
-    needed = store.needed(settings)
+    try:
+        needed = store.needed(settings)
+    except StoreError as error:  # a folder that is not there
+        yield Finding("bad", str(error), "Correct models.voxtral or tts.chatterbox.")
+        return
     rows = [store.status(name, cache) for name in needed]
     absent = [row.model for row in rows if row.state in ("missing", "partial")]
     for row in rows:
@@ -164,13 +169,24 @@ def _models(settings: Settings) -> Iterator[Finding]:
         size = sum(model.bytes for model in absent)
         names = ", ".join(model.name for model in absent)
         yield Finding("note", f"not fetched yet: {names} ({size / 1e6:,.0f} MB)", "Run: .venv/bin/voxrtc models pull")
-        place = next(p for p in (cache, *cache.absolute().parents) if p.exists())
-        if not place.is_dir() or not os.access(place, os.W_OK):
-            yield Finding("bad", f"{place} cannot be written to", "Name another place with MODEL_CACHE_DIR.")
-        free = shutil.disk_usage(place).free
-        if free < 2 * size:
-            remedy = "Free some, or name another place with MODEL_CACHE_DIR."
-            yield Finding("bad", f"{free / 1e6:,.0f} MB of disk are free at {place}", remedy)
+        yield from _disks(cache, absent)
+
+
+def _disks(cache: Path, absent: Sequence[Model]) -> Iterator[Finding]:
+    """Whether there is room for what is to be fetched: by us, and by the hub's client, which has a place of its own."""
+    place = next(p for p in (cache, *cache.absolute().parents) if p.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        yield Finding("bad", f"{place} cannot be written to", "Name another place with MODEL_CACHE_DIR.")
+    free = shutil.disk_usage(place).free
+    if free < 2 * sum(model.bytes for model in absent if model.repository is None):
+        remedy = "Free some, or name another place with MODEL_CACHE_DIR."
+        yield Finding("bad", f"{free / 1e6:,.0f} MB of disk are free at {place}", remedy)
+    wanted = sum(model.bytes for model in absent if model.repository is not None)
+    if wanted:
+        place, free = hub.room()
+        if free < wanted:
+            told = f"{free / 1e9:.1f} GB of disk are free at {place}, and {wanted / 1e9:.1f} GB are to be fetched to it"
+            yield Finding("bad", told, "Free some, or set HF_HOME to another place.")
 
 
 def _voxtral(settings: Settings) -> Iterator[Finding]:
@@ -188,7 +204,7 @@ def _voxtral(settings: Settings) -> Iterator[Finding]:
 
     try:
         yield from (Finding("ok", what) for what in inspection.inspect(settings))
-    except ModelsError as error:
+    except (ModelsError, StoreError) as error:
         yield Finding("bad", str(error), "See docs/gpu.md.")
     if models.device == "cpu":
         remedy = "It answers slower than anybody speaks: for tests only."

@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import huggingface_hub
 import pytest
 
 from tests.models.fake_hub import FakeHub, running
-from voxrtc.models import hub, store
+from voxrtc.errors import StoreError
+from voxrtc.models import catalogue, hub, store
 from voxrtc.settings import Settings
 
 NAME = "acme/Voxtral-tiny"
@@ -106,8 +109,32 @@ def test_a_hub_that_does_not_answer_is_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
+def test_a_disk_without_room_is_told_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = catalogue.voxtral(NAME).repository
+    assert repository is not None
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(hub.shutil, "disk_usage", lambda place: SimpleNamespace(free=9_000))
+    with running(FakeHub({NAME: FILES})) as fake:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", fake.url)
+        monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", fake.url)
+        api = huggingface_hub.HfApi(endpoint=fake.url)
+        monkeypatch.setattr(huggingface_hub, "HfApi", lambda: api)
+        with pytest.raises(StoreError, match=f"GB of disk are free at {tmp_path}.*HF_HOME"):
+            hub.fetch(repository, lambda what, fraction: None)
+        assert fake.fetched == []
+
+
+@pytest.mark.parametrize("path", ["/no/such/folder", "~/no-such-folder", "./nowhere", "../nowhere"])
+def test_a_path_is_never_taken_for_a_name_on_the_hub(path: str) -> None:
+    with pytest.raises(StoreError, match="there is no such folder"):
+        hub.checkpoint(path, lambda what, fraction: None)
+
+
 def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
-    settings = Settings.model_validate({"models": {"profile": "voxtral", "voxtral": str(tmp_path)}})
+    models = {"profile": "voxtral", "voxtral": str(tmp_path)}
+    settings = Settings.model_validate({"models": models, "tts": {"engine": "hibari"}})
     assert hub.checkpoint(str(tmp_path), lambda what, fraction: None) == tmp_path
     assert store.needed(settings) == [
         "whisper-large-v3-turbo",

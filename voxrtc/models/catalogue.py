@@ -321,6 +321,9 @@ _WHISPER_TURBO = Model(
 )
 
 
+VOXTRAL_BYTES = {"mistralai/Voxtral-Mini-3B-2507": 9_400_000_000, "mistralai/Voxtral-Small-24B-2507": 48_600_000_000}
+
+
 def voxtral(name: str) -> Model:
     """The Voxtral that the hub calls ``name``, in the form that transformers reads (other programs' is beside it)."""
     return Model(
@@ -330,7 +333,7 @@ def voxtral(name: str) -> Model:
         upstream=f"https://huggingface.co/{name}",
         files=(),
         repository=Repository(name, ("*.json", "model*.safetensors"), ("config.json", "tekken.json")),
-        about=9_400_000_000 if name == "mistralai/Voxtral-Mini-3B-2507" else 0,
+        about=VOXTRAL_BYTES.get(name, 0),
     )
 
 

@@ -7,6 +7,7 @@ HF_ENDPOINT are the client's own.
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,9 +34,18 @@ def checkpoint(name: str, progress: Progress) -> Path:
 
 
 def local(name: str) -> Path | None:
-    """``name`` as a folder, if it is one."""
-    folder = Path(name).expanduser()
-    return folder if folder.is_dir() else None
+    """``name`` as a folder; None where it is a name on the hub, which never begins with /, ~ or a dot.
+
+    Raises StoreError where it is a path, and there is no such folder: nobody meant a name then."""
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError:  # a user whom there is none of
+        folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if name.startswith(("/", "~", ".")):
+        raise StoreError(f"{name!r} is a path, and there is no such folder; name one, or a repository of the hub")
+    return None
 
 
 def find(repository: Repository) -> Path | None:
@@ -47,7 +57,7 @@ def find(repository: Repository) -> Path | None:
         folder = Path(snapshot_download(repository.name, allow_patterns=patterns, local_files_only=True))
     except (OSError, ValueError):  # it is not there, or not all of it; or this is no name
         return None
-    return folder if _whole(repository, folder) else None
+    return None if lacking(repository, folder) else folder
 
 
 def size(folder: Path) -> int:
@@ -69,8 +79,11 @@ def fetch(repository: Repository, progress: Progress) -> Path:
         files = HfApi().model_info(repository.name, files_metadata=True).siblings or []
         wanted = [one for one in files if any(fnmatch(one.rfilename, pattern) for pattern in repository.patterns)]
         total = sum(one.size or 0 for one in wanted)
+        _check_room(repository, total)
         with _watched(repository, total, progress):
             folder = Path(snapshot_download(repository.name, allow_patterns=list(repository.patterns)))
+    except StoreError:
+        raise
     except GatedRepoError as error:
         raise StoreError(f"{repository.name}: the hub wants you to accept its terms, and HF_TOKEN to be set") from error
     except RepositoryNotFoundError as error:
@@ -81,28 +94,53 @@ def fetch(repository: Repository, progress: Progress) -> Path:
             f"{repository.name} is not on this machine and cannot be fetched: {reason}. Connect this machine and run "
             f"`voxrtc models pull`, or copy the folder from a machine that has it and name it in the configuration."
         ) from error
-    if not _whole(repository, folder):
+    if lacking(repository, folder):
         raise StoreError(f"{repository.name} on the hub lacks one of {', '.join(repository.needs)}, or of its weights")
     return folder
 
 
-def _whole(repository: Repository, folder: Path) -> bool:
-    """Whether what is needed is there, and every file that an index of weights names."""
+def lacking(repository: Repository, folder: Path) -> list[str]:
+    """The files that are not there, of those that are needed and those that an index of weights names."""
     names = list(repository.needs)
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         names += set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     elif "model*.safetensors" in repository.patterns:
         names.append("model.safetensors")
-    return all((folder / name).is_file() for name in names)
+    return sorted(name for name in set(names) if not (folder / name).is_file())
+
+
+def room() -> tuple[Path, int]:
+    """Where the hub's client keeps repositories, or the nearest folder above that is there; bytes that are free."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    cache = Path(HF_HUB_CACHE).absolute()
+    place = next(path for path in (cache, *cache.parents) if path.is_dir())
+    return place, shutil.disk_usage(place).free
+
+
+def _check_room(repository: Repository, total: int) -> None:
+    """Raise StoreError where the disk will not hold what is missing of ``total`` bytes."""
+    missing = total - _come(_blobs(repository))
+    place, free = room()
+    if missing > free:
+        raise StoreError(
+            f"{repository.name} takes {missing / 1e9:.1f} GB more; {free / 1e9:.1f} GB of disk are free at {place}: "
+            "free some, or set HF_HOME to another place"
+        )
+
+
+def _blobs(repository: Repository) -> Path:
+    """The client's own folder of what has come of it."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE) / f"models--{repository.name.replace('/', '--')}" / "blobs"
 
 
 @contextmanager
 def _watched(repository: Repository, total: int, progress: Progress) -> Iterator[None]:
     """Tell how much of ``total`` bytes has come, by the client's own folder."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    blobs = Path(HF_HUB_CACHE) / f"models--{repository.name.replace('/', '--')}" / "blobs"
+    blobs = _blobs(repository)
     ended = threading.Event()
 
     def watch() -> None:

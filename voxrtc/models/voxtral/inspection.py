@@ -4,35 +4,59 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
 from voxrtc.errors import ModelsError
+from voxrtc.models import hub
+from voxrtc.models.catalogue import voxtral
 from voxrtc.models.gpu import attention
+from voxrtc.models.voxtral import quantize, sizing
 from voxrtc.models.voxtral.build import Options
+from voxrtc.models.voxtral.tokens import Tokens
 from voxrtc.settings import Settings
 
-CUDA_BYTES = {"none": 2.0, "int8": 1.2, "int4": 0.75}
-"""Of a parameter, with what stays in bfloat16 (embeddings, and the scales of the rest)."""
-MINI_PARAMETERS = 4.68e9
+WHISPER_BYTES = {"whisper-large-v3-turbo": 1_600_000_000}
+"""Of GPU memory that the whisper beside Voxtral takes, in float16."""
 
 
 def inspect(settings: Settings) -> Iterator[str]:
-    """Lines on the device, its memory, and what is chosen. Raises ModelsError where it cannot work."""
+    """Lines on the device, its memory, and what is chosen. Raises ModelsError or StoreError where it cannot work."""
+    models = settings.models
     options = Options.of(settings)
     if options.quantize != "none" and importlib.util.find_spec("torchao") is None:
         raise ModelsError(f'models.quantize = "{options.quantize}" needs torchao, which is not installed')
+    quantize.placer(options.quantize, options.device)
+    folder = checkpoint(models.voxtral)
+    config = sizing.config_known(models.voxtral) if folder is None else sizing.config_in(folder)
+    if folder is not None:
+        Tokens(folder)
+        yield f"Voxtral's checkpoint: {folder}"
+    free = None
     if options.device.type == "cuda":
         free, total = torch.cuda.mem_get_info(options.device)
         name = torch.cuda.get_device_name(options.device)
         yield f"{name}: {free / 1e9:.1f} GB of {total / 1e9:.1f} GB of memory are free"
-        wanted = MINI_PARAMETERS * CUDA_BYTES[options.quantize]
-        room = min(free, options.memory_gb * 1e9) if options.memory_gb else free
-        if "Mini" in settings.models.voxtral and room < wanted:
-            raise ModelsError(
-                f"Voxtral-Mini takes about {wanted / 1e9:.1f} GB with models.quantize = {options.quantize!r}, and "
-                f'{room / 1e9:.1f} GB may be used; set models.quantize = "int8" or "int4", or end what else uses it'
-            )
-    chosen = attention.choose(options.attention, options.device, options.page_size)
+        free -= WHISPER_BYTES.get(models.whisper, 0)
+    if config is not None:
+        sized = sizing.size(config, options.dtype, options.quantize)
+        planned = sizing.plan(sized, options, free)
+        tokens = planned.pages * planned.page_size
+        yield f"Voxtral's weights take {sized.bytes / 1e9:.1f} GB; conversations have room for {tokens:,} tokens"
+    chosen = attention.choose(options.attention, options.device, options.page_size, options.dtype)
     bits = str(options.dtype).removeprefix("torch.") if options.quantize == "none" else options.quantize
     yield f"Voxtral on {options.device.type}: weights in {bits}, attention by {chosen.name}"
+
+
+def checkpoint(name: str) -> Path | None:
+    """The folder of the checkpoint ``name``; None where it is to be fetched. Raises ModelsError where it is not whole,
+    StoreError where there is no such folder."""
+    repository = voxtral(name).repository
+    assert repository is not None
+    folder = hub.local(name)
+    if folder is None:
+        return hub.find(repository)
+    if lacking := hub.lacking(repository, folder):
+        raise ModelsError(f"models.voxtral = {name!r} is no whole checkpoint: {', '.join(lacking)} is not there")
+    return folder
