@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.dialogue.scripted import hum
 from voxrtc.bench.virtual import in_virtual_time
+from voxrtc.dialogue.clauses import speakable
 from voxrtc.dialogue.spoken import Growing, SpokenClause, to_word
 from voxrtc.models.wire import Speech, pack
 
@@ -87,6 +88,7 @@ async def test_after_a_rewind_it_goes_on_where_it_was_heard_last() -> None:
 
 @given(st.text(st.sampled_from("ab ,."), max_size=60), st.integers(0, 80))
 def test_to_word_gives_whole_words_of_the_beginning(text: str, chars: int) -> None:
+    text = speakable(text)  # one space at a time, as clauses have them
     cut = to_word(text, chars)
     assert text.startswith(cut)
     rest = text[len(cut) :]
