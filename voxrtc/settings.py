@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from voxrtc.languages import NAMES
+from voxrtc.languages import ALL
 from voxrtc.urls import STUN_URL, TURN_URL, check_host_port, check_http_url, check_public_ip, check_urls, ip_version
 
 SHORTEST_CALL_S = 10.0
@@ -169,8 +169,8 @@ class Dialogue(Section):
     @field_validator("language")
     @classmethod
     def _known(cls, code: str) -> str:
-        if code != "auto" and code not in NAMES:
-            raise ValueError(f"must be 'auto' or one of {', '.join(NAMES)}")
+        if code != "auto" and code not in ALL:
+            raise ValueError(f"must be 'auto' or one of {', '.join(ALL)}")
         return code
 
     @model_validator(mode="after")
@@ -237,10 +237,35 @@ class Tts(Section):
     voices_dir: str = Field("voices", min_length=1)
     allow_cloning: bool = False
     watermark: bool = True
+    languages: dict[str, str] = {}
+    dia: str = Field("nari-labs/Dia-1.6B-0626", min_length=1)
+    indic: str = ""
+    indic_speaker: Literal["female", "male"] = "female"
+    mms: str = ""
+    kokoro: str = ""
     speed: float = Field(1.0, ge=0.5, le=2.0)
     first_clause_chars: int = Field(12, ge=1, le=200)
     breath_chars: int = Field(12, ge=0, le=200)
     max_clause_chars: int = Field(220, ge=20, le=2_000)
+
+    @field_validator("languages")
+    @classmethod
+    def _spoken(cls, engines: dict[str, str]) -> dict[str, str]:
+        for code, engine in engines.items():
+            if code not in ALL:
+                raise ValueError(f"there is no language '{code}'; there are {', '.join(ALL)}")
+            if engine not in ALL[code].voices:
+                raise ValueError(f"{engine} does not speak '{code}'; these do: {', '.join(ALL[code].voices)}")
+        return engines
+
+    @model_validator(mode="after")
+    def _named(self) -> Tts:
+        if "{}" not in self.mms and self.mms:
+            raise ValueError("mms needs {} where the language's code belongs, as in facebook/mms-tts-{}")
+        for engine in ("indic", "mms", "kokoro"):
+            if engine in self.languages.values() and not getattr(self, engine):
+                raise ValueError(f"languages has {engine}, so {engine} has to say where its files are")
+        return self
 
     @model_validator(mode="after")
     def _of_that_engine(self) -> Tts:

@@ -12,7 +12,7 @@ import msgspec
 from voxrtc.audio import Samples
 from voxrtc.errors import ModelsError
 from voxrtc.models.profiles import Progress
-from voxrtc.models.tts import choice, espeak
+from voxrtc.models.tts import choice, espeak, others
 from voxrtc.models.tts.engine import Cloning, Engine, Threaded
 from voxrtc.models.tts.normalization import normalize
 from voxrtc.models.tts.voice import Voice
@@ -34,6 +34,8 @@ class Speaking:
         self._worker = Worker("the voice", settings.models.max_waiting)
         """Of the engines that have no thread of their own. Takes one core for 0.02 s a sentence, so guesses give way in
         its own queue only."""
+        self._slow = Worker("the other voices", settings.models.max_waiting)
+        """Of those that are loaded when they are first to speak: nobody else waits for that."""
         self._engines = list(engines) if engines is not None else self._configured()
         self.voices: dict[str, Engine] = {}
         """By name, once they are loaded; first the one that speaks where none is asked for."""
@@ -81,7 +83,8 @@ class Speaking:
 
     async def close(self) -> None:
         """Stop what runs."""
-        await asyncio.to_thread(self._worker.close)
+        for worker in (self._worker, self._slow):
+            await asyncio.to_thread(worker.close)
         for engine in self._engines:
             await engine.close()
         self.voices = {}
@@ -91,7 +94,12 @@ class Speaking:
     def _configured(self) -> list[Engine]:
         chosen = choice.engine(self._settings)
         first = self._make(chosen)
-        return [first, self._make("espeak")] if chosen != "espeak" and espeak.installed() else [first]
+        engines = [first, self._make("espeak")] if chosen != "espeak" and espeak.installed() else [first]
+        for name in others.configured(self._settings.tts):
+            # Kokoro takes its phonemes from espeak-ng, which is one for all and for one thread.
+            worker = self._worker if name == "kokoro" else self._slow
+            engines.append(others.engine(name, self._settings, worker))
+        return engines
 
     def _make(self, name: choice.Name) -> Engine:
         """Imports its runtime only where it is loaded."""
@@ -100,7 +108,7 @@ class Speaking:
             case "hibari":
                 return Threaded(name, "hibari (English)", _hibari, self._worker, table)
             case "espeak":
-                return Threaded(name, "espeak-ng (17 languages)", espeak.Espeak, self._worker, table)
+                return Threaded(name, "espeak-ng (17 languages)", espeak.shared, self._worker, table)
             case "chatterbox":
                 from voxrtc.models.chatterbox.engine import Chatterbox
 
@@ -126,7 +134,7 @@ class Speaking:
                 if isinstance(engine, Cloning) and engine.knows(name):
                     return engine, ask
             raise ModelsError(f"there is no voice '{name}'; there are {', '.join(self.voices)}")
-        for other in (name, *self.voices):
+        for other in others.order(ask.language, name, self.voices, self._settings.tts.languages):
             if ask.language in self.voices[other].voices[other]:
                 return self.voices[other], msgspec.structs.replace(ask, voice=other)
         if not self.voices[name].reads_all:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ _DONT_EXIT = 0x8000
 _RATE = 1
 _UTF8 = 1
 _POSITION_CHARACTER = 1
+_IPA = 0x02
+_TIED = 0x80
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
@@ -37,8 +40,14 @@ def installed() -> bool:
     return importlib.util.find_spec("espeakng_loader") is not None
 
 
+@lru_cache(1)
+def shared() -> Espeak:
+    """The one of this process. Raises as Espeak does."""
+    return Espeak()
+
+
 class Espeak:
-    """The process's espeak-ng."""
+    """The process's espeak-ng: make one only (``shared``)."""
 
     languages: Sequence[str] = tuple(VOICES)
 
@@ -53,17 +62,14 @@ class Espeak:
         self._rate = int(self._library.espeak_Initialize(_SYNCHRONOUS, 0, data, _DONT_EXIT))
         if self._rate <= 0:
             raise ModelsError(f"espeak-ng does not start with its data in {data.decode()}")
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._pcm = bytearray()
         self._callback = _CALLBACK(self._take)  # kept: the library calls it for as long as it lives
         self._library.espeak_SetSynthCallback(self._callback)
 
     def speak(self, text: str, language: str, speed: float = 1.0) -> Iterator[Spoken]:
         """The whole clause as one stretch (a few ms of work)."""
-        voice = VOICES.get(language)
-        if voice is None:
-            raise ModelsError(f"the voice espeak has no language '{language}'; it speaks {', '.join(VOICES)}")
-        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise ModelsError(f"this espeak-ng has no voice '{voice}'")
+        self._choose(language)
         self._library.espeak_SetParameter(_RATE, round(WORDS_PER_MINUTE * speed), 0)
         self._pcm.clear()
         said = text.replace("\0", " ").encode()
@@ -75,6 +81,23 @@ class Espeak:
         samples = trim(resample(from_pcm16(bytes(self._pcm)), self._rate, SPOKEN_RATE))
         if samples.size:
             yield np.concatenate([samples, pause(text)]), 0, len(text)
+
+    def phonemes(self, text: str, language: str, tie: str = "") -> str:
+        """``text`` in IPA; ``tie``: a sign between those of one sound."""
+        self._choose(language)
+        mode = _IPA | (_TIED | ord(tie) << 8 if tie else 0)
+        rest = ctypes.c_char_p(text.replace("\0", " ").encode())
+        clauses = []
+        while rest.value is not None:
+            clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, mode) or b"")
+        return " ".join(clause.decode().strip() for clause in clauses).strip()
+
+    def _choose(self, language: str) -> None:
+        voice = VOICES.get(language)
+        if voice is None:
+            raise ModelsError(f"the voice espeak has no language '{language}'; it speaks {', '.join(VOICES)}")
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ModelsError(f"this espeak-ng has no voice '{voice}'")
 
     def _take(self, samples: Any, count: int, events: Any) -> int:
         """Called by the library with ``count`` samples; 0 lets it go on."""
