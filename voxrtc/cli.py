@@ -290,6 +290,24 @@ def bench_voxtral(options: argparse.Namespace) -> int:
     return 0
 
 
+def bench_tts(options: argparse.Namespace) -> int:
+    """Measure a voice: first audio, speed and joints, alone and with many callers, beside its package's own."""
+    from voxrtc.bench.tts import plot
+    from voxrtc.bench.tts.bench import bench
+    from voxrtc.bench.tts.options import Options
+    from voxrtc.bench.tts.show import show
+    from voxrtc.bench.voxtral.keeping import kept
+
+    picture = plot.possible(options.plot, lambda note: errors.print(f"voxrtc: {note}", style="yellow", markup=False))
+    with _bars() as bars:
+        wanted, keep = Options.given(options), kept(options.json)
+        document = bench(wanted, _settings(options), progress=_Reporter(bars), keep=keep)
+    if picture is not None:
+        plot.plot(document, picture)
+    show(document, console)
+    return 0
+
+
 # -- what they share ---------------------------------------------------------------------------------------------
 
 
@@ -383,6 +401,7 @@ def _parser() -> argparse.ArgumentParser:
     arguments.add_media(command("media", bench_media, benches))
     arguments.add_voxtral(command("voxtral", bench_voxtral, benches))
     arguments.add_emotion(command("emotion", bench_emotion, benches))
+    arguments.add_tts(command("tts", bench_tts, benches))
     return parser
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything that needs a GPU, in one call: the figures of `voxrtc bench voxtral` and the tests marked gpu.
+# Everything that needs a GPU, in one call: the figures of `voxrtc bench voxtral`, `bench tts` and the tests marked gpu.
 #
 #   sh tests/gpu/run.sh [FOLDER]      (default: $OUT, else gpu-out here)
 #
@@ -45,7 +45,7 @@ if [ -n "$wheels" ]; then
 	part 20 wheels "$python" -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --target "$site" $wheels
 	PYTHONPATH=$PYTHONPATH:$site
 fi
-part 25 machine "$python" -c 'import platform, torch, transformers
+part 15 machine "$python" -c 'import platform, torch, transformers
 print(platform.python_version(), "torch", torch.__version__, "transformers", transformers.__version__)
 print(torch.cuda.get_device_name(), torch.cuda.mem_get_info())'
 
@@ -54,13 +54,18 @@ bench() {
 		--quantize "$2" --json "$out/$2.json" --plot "$out/$2.png"
 }
 # What matters most first: what comes later may be cut off by the caller's own limit.
-bench 160 none
+bench 130 none
+# Beside the package's own where $WHEELS has chatterbox-tts, diffusers 0.29, conformer, einops, omegaconf,
+# antlr4-python3-runtime and scipy.
+# shellcheck disable=SC2086 - options
+part 100 tts "$python" -m voxrtc.bench.tts --voice chatterbox --callers 16 ${TTS:-} \
+	--json "$out/tts.json" --plot "$out/tts.png"
 # Plugins that pyproject.toml counts on (time-outs, asyncio) may be missing: the tests here need none.
-part 115 tests env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 "$python" -m pytest tests/gpu -m gpu --noconftest -q -rs \
+part 110 tests env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 "$python" -m pytest tests/gpu -m gpu --noconftest -q -rs \
 	-o addopts=--import-mode=importlib -W ignore::pytest.PytestWarning -p no:cacheprovider --durations=5
 cp "$out/.part" "$out/tests.log"
-bench 95 int4
-bench 90 int8
+bench 60 int4
+bench 55 int8
 rm -f "$out/.part"
 say "== ${failed:+failed: }${failed:-all parts are done}"
 [ -z "$failed" ]

@@ -32,7 +32,7 @@ def test_parts_are_nine_minutes_at_the_most() -> None:
     script = RUN.read_text(encoding="utf-8")
     limits = [int(s) for s in re.findall(r"^\s*(?:part|bench) (\d+) \w+", script, re.M)]
     (grace,) = map(int, re.findall(r"^kill_after=(\d+)", script, re.M))
-    assert len(limits) == 6
+    assert len(limits) == 7
     assert sum(limits) + grace * len(limits) <= MOST_S
 
 
@@ -43,6 +43,7 @@ def test_it_runs_where_little_is_installed(tmp_path: Path) -> None:
     (tmp_path / "site" / "sitecustomize.py").write_text(FEW, encoding="utf-8")
     line = "--device cpu --rows 1 --context 64 --repeat 1 --mix-seconds 0.1 --no-stock"
     surroundings = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(tmp_path / "site"), "BENCH": line}
+    surroundings["TTS"] = "--device cpu --callers 1 --repeat 1 --seconds 0.1 --no-stock"
     surroundings["WHEELS"] = str(tmp_path)
     done = subprocess.run(
         ["sh", str(RUN), str(tmp_path / "out")], env=surroundings, capture_output=True, text=True, timeout=290
@@ -52,5 +53,6 @@ def test_it_runs_where_little_is_installed(tmp_path: Path) -> None:
     assert "errors" not in (tmp_path / "out" / "tests.log").read_text(encoding="utf-8")
     assert "none.png is not drawn, since matplotlib is not installed" in told
     assert (tmp_path / "out" / "none.json").is_file()
+    assert (tmp_path / "out" / "tts.json").is_file()
     assert not (tmp_path / "out" / "none.png").exists()
     assert done.returncode in (0, 1)

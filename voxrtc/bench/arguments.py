@@ -195,3 +195,32 @@ def add_voxtral(voxtral: argparse.ArgumentParser) -> None:
     voxtral.add_argument(
         "--plot", type=new_file, help="draw steps by callers against the floor here (needs matplotlib)"
     )
+
+
+MOST_SPOKEN_TO = 64
+"""Callers that a voice may speak to at once in bench tts."""
+
+
+def spoken_to(text: str) -> int:
+    """A number of callers who are spoken to at once."""
+    if positive(text) > MOST_SPOKEN_TO:
+        raise argparse.ArgumentTypeError(f"{text} callers are more than are measured; try up to {MOST_SPOKEN_TO}")
+    return int(text)
+
+
+def add_tts(tts: argparse.ArgumentParser) -> None:
+    """What ``voxrtc bench tts`` takes."""
+    tts.add_argument("--voice", default="chatterbox", help="chatterbox, or one of tts.voice (default %(default)s)")
+    tts.add_argument("--callers", type=spoken_to, default=1, help="who are spoken to at once (default 1)")
+    tts.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="of chatterbox (default cuda)")
+    tts.add_argument("--shape", default="", help="of chatterbox: full or tiny (default: full on cuda, tiny on cpu)")
+    tts.add_argument("--language", default="en", help="that the other voices speak (default en)")
+    tts.add_argument("--repeat", type=natural, default=0, help="times of each step (default: what suits the device)")
+    tts.add_argument(
+        "--seconds", type=amount, default=0.0, metavar="S", help="in which replies begin (default: likewise)"
+    )
+    tts.add_argument("--seed", type=natural, default=0, help="of weights, words and times (default 0)")
+    tts.add_argument("--no-stock", action="store_true", help="leave the package's own generate out")
+    tts.add_argument("--no-words", action="store_true", help="do not let whisper hear what the other voices say")
+    tts.add_argument("--json", type=new_file, help="write all figures here")
+    tts.add_argument("--plot", type=new_file, help="draw first audio and steps here (needs matplotlib)")

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from voxrtc.errors import StoreError
 from voxrtc.models import hub
@@ -25,7 +25,9 @@ from voxrtc.models.catalogue import CATALOGUE, File, Model, chatterbox, voxtral
 from voxrtc.models.partial import Partial, sha256
 from voxrtc.models.places import fetch
 from voxrtc.models.tts import choice
-from voxrtc.settings import Settings
+
+if TYPE_CHECKING:
+    from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,7 +23,9 @@ from voxrtc.audio import SPOKEN_RATE, Samples
 from voxrtc.errors import ModelsError
 from voxrtc.models import store
 from voxrtc.models.chatterbox.parts import Chunk, SoundModel, Stream, Voice
-from voxrtc.models.profiles import Progress
+
+if TYPE_CHECKING:
+    from voxrtc.models.profiles import Progress  # it knows the wire, which marking needs nothing of
 
 MODEL = "perth"
 """In the catalogue."""

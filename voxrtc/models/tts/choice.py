@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from voxrtc.settings import Settings
+if TYPE_CHECKING:
+    from voxrtc.settings import Settings
 
 Name = Literal["hibari", "espeak", "chatterbox"]
 
