@@ -373,6 +373,34 @@ async def test_a_server_that_gives_no_sign(fake, loaded):
         await items(profile.answer(ask("hi")))
 
 
+@pytest.mark.parametrize("sign", [b": ping\n\n", b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n'])
+async def test_signs_of_life_are_no_answer(fake, loaded, sign):
+    """What keeps the connection open does not keep the caller waiting, nor is it tried again."""
+    profile = await loaded(timeout_s=0.4)
+    asked = 0
+
+    async def pinging(request: faults.web.Request) -> faults.web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        response = faults.web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        while True:
+            await response.write(sign)
+            await asyncio.sleep(0.02)
+
+    fake.faults.extend([pinging] * 3)
+    with pytest.raises(ModelsError, match=r"gave no sign for 0\.4 s"):
+        await items(profile.answer(ask("hi")))
+    assert asked == 1
+
+
+async def test_a_server_that_streams_without_an_end(fake, loaded):
+    profile = await loaded()
+    word = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    fake.faults.append(faults.stream(*[word] * 20_000))
+    assert len(await items(profile.answer(ask("hi", max_tokens=20)))) <= 1_000
+
+
 async def test_a_server_that_does_not_stream(fake, loaded):
     profile = await loaded()
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from voxrtc.errors import ModelsError
-from voxrtc.models.remote.replies import Reply
+from voxrtc.models.remote.replies import SIGNS_A_TOKEN, Reply
 from voxrtc.models.remote.transcripts import UNKNOWN, heard
 from voxrtc.models.wire import Said, ToolCall
 
@@ -15,7 +15,7 @@ def chunk(reason: str | None = None, **delta: object) -> str:
 
 
 def take(*events: str) -> list[Said | ToolCall]:
-    reply = Reply()
+    reply = Reply(most_tokens=160)
     return [piece for event in events for piece in reply.take(event)]
 
 
@@ -85,8 +85,26 @@ def test_what_is_no_chunk(event):
 
 
 def test_an_answer_that_breaks_off():
+    reply = Reply()
+    reply.take(chunk(content="a"))
     with pytest.raises(ModelsError, match="broke off"):
-        take(chunk(content="a"), "[DONE]")
+        reply.finish()
+
+
+def test_an_answer_that_is_done_without_a_reason():
+    reply = Reply()
+    assert [*reply.take(chunk(content="a")), *reply.take("[DONE]")] == [Said("a")]
+    assert reply.ended
+
+
+def test_an_answer_without_an_end_is_ended():
+    reply, pieces = Reply(most_tokens=20), 0
+    while not reply.ended:
+        pieces += len(reply.take(chunk(content="a")))
+    assert pieces == 20 * SIGNS_A_TOKEN + 1
+    more = chunk(tool_calls=[call(0, "abc123456", "time", '{"a')])
+    with pytest.raises(ModelsError, match="max_reply_tokens"):
+        take(*[more] * 10_000)
 
 
 def transcript(**more: object) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -88,11 +89,11 @@ class Client:
     async def chat(self, request: Mapping[str, Any]) -> AsyncGenerator[Piece | ToolCall, None]:
         """The answer to a chat completion, as it streams in. Closing it closes the connection. Raises ModelsError."""
         body = msgspec.json.encode({**request, "model": self._remote.model, "stream": True})
-        tries = _Tries(self._remote.retries)
+        tries, waiting = _Tries(self._remote.retries), _Patience(self._remote.timeout_s)
         while True:
-            reply = Reply()
+            reply = Reply(request["max_tokens"])
             try:
-                async with contextlib.aclosing(self._stream(body, reply)) as pieces:
+                async with contextlib.aclosing(self._stream(body, reply, waiting)) as pieces:
                     async for piece in pieces:
                         yield piece
             except Passing as error:
@@ -111,24 +112,30 @@ class Client:
             form.add_field("file", wav, filename="turn.wav", content_type="audio/wav")
             try:
                 async with self._opened("POST", "/audio/transcriptions", TRANSCRIBE, data=form) as response:
-                    return await _body(response)
+                    async with asyncio.timeout(remote.timeout_s):
+                        return await _body(response)
             except Passing as error:
                 await tries.pause(error)
 
-    async def _stream(self, body: bytes, reply: Reply) -> AsyncGenerator[Piece | ToolCall, None]:
-        """One try. ``reply`` takes what comes."""
+    async def _stream(self, body: bytes, reply: Reply, waiting: _Patience) -> AsyncGenerator[Piece | ToolCall, None]:
+        """One try. ``reply`` takes what comes; for each of its pieces there is the time of ``waiting``."""
         head = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         async with self._opened("POST", "/chat/completions", ANSWER, data=body, headers=head) as response:
             if response.content_type != "text/event-stream":
                 raise ModelsError(f"the server of models at {self._remote.url} does not stream its answers")
             events = Events()
-            async for received in response.content.iter_any():
+            while received := await waiting.read(response):
+                before = reply.signs
                 for event in events.feed(received):
+                    if reply.ended:
+                        break
                     for piece in reply.take(event):
                         yield piece
                 if reply.ended:
                     await _drain(response)
                     return
+                if reply.signs > before:
+                    waiting.begin_anew()
             for event in events.finish():
                 for piece in reply.take(event):
                     yield piece
@@ -189,6 +196,27 @@ class Client:
                 return Passing(f"{server} broke the connection")
             case _:
                 return ModelsError(f"{server} cannot be asked ({type(error).__name__}): see remote.url")
+
+
+class _Patience:
+    """How long the next piece of an answer may be waited for, over all tries: what brings nothing of it (comments,
+    empty deltas) does not make it longer, as it would with a time-out of the socket alone."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        self._left = self._seconds
+
+    async def read(self, response: aiohttp.ClientResponse) -> bytes:
+        """What has come; empty at the end. Raises TimeoutError."""
+        began = time.monotonic()  # only here, since whoever reads the answer may take his time with each piece
+        try:
+            async with asyncio.timeout(max(0.0, self._left)):
+                return await response.content.readany()
+        finally:
+            self._left -= time.monotonic() - began
 
 
 class Unreachable(Passing):

@@ -15,6 +15,9 @@ from voxrtc.models.wire import Said, ToolCall
 
 DONE = "[DONE]"
 """The event that ends a stream."""
+SIGNS_A_TOKEN = 32
+"""What a server may stream for each token that was asked for, in characters: tokens have 4 in the mean, and few more
+than 16. Beyond, it goes on without an end."""
 
 
 class _Function(msgspec.Struct):
@@ -56,15 +59,20 @@ class _Asked:
 class Reply:
     """Takes the events of one stream."""
 
+    most_tokens: int = 4_096
+    """That were asked for."""
     begun: bool = False
     """Something of the answer has come."""
     ended: bool = False
+    signs: int = 0
+    """Characters of the answer that have come: of words and of calls."""
     _reason: str | None = None
     _calls: dict[int, _Asked] = field(default_factory=dict)
 
     def take(self, event: str) -> list[Said | ToolCall]:
         """What ``event`` adds. Raises ModelsError for one that is an error, or nothing that can be understood."""
         if event.strip() == DONE:
+            self._reason = self._reason or "stop"  # some servers give none: what says that it is done is whole
             return self.finish()
         try:
             chunk = msgspec.json.decode(event, type=_Chunk)
@@ -77,12 +85,18 @@ class Reply:
             self._reason = choice.finish_reason or self._reason
             delta = choice.delta or _Delta()
             if words := _words(delta.content):
-                self.begun = True
+                self._came(len(words))
                 pieces.append(Said(words))
             for call in delta.tool_calls or ():
-                self.begun = True
                 self._add(call)
+        if self.signs > SIGNS_A_TOKEN * self.most_tokens and not self.ended:
+            self._reason = "length"
+            return [*pieces, *self.finish()]
         return pieces
+
+    def _came(self, signs: int) -> None:
+        self.begun = True
+        self.signs += signs
 
     def finish(self) -> list[Said | ToolCall]:
         """The calls, once nothing more comes. Raises ModelsError where it was cut off."""
@@ -94,11 +108,13 @@ class Reply:
         return [self._call(asked) for _, asked in sorted(self._calls.items())]
 
     def _add(self, call: _Call) -> None:
+        self._came(1)
         asked = self._calls.setdefault(call.index, _Asked())
         asked.id = asked.id or call.id or ""
         if call.function is not None:
             asked.name += call.function.name or ""
             asked.arguments += call.function.arguments or ""
+            self._came(len(call.function.name or "") + len(call.function.arguments or ""))
 
     def _call(self, asked: _Asked) -> ToolCall:
         try:
