@@ -1,6 +1,25 @@
 """The table of languages."""
 
-from voxrtc.languages import LANGUAGES, NAMES, voxtral_hears
+from pathlib import Path
+
+import pytest
+
+from voxrtc.languages import ALL, ENDS, LANGUAGES, MORE, NAMES, STOPS, spoken_by, unspaced, voxtral_hears
+from voxrtc.models import roster
+from voxrtc.models.tts import espeak
+from voxrtc.settings import Settings
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def table() -> str:
+    """The table as docs/languages.md has it."""
+    rows = ["| code | language | script | heard by | spoken by, the first that is there |", "|---|---|---|---|---|"]
+    for code, language in ALL.items():
+        whisper = "whisper" if language.base else "whisper-large-v3-turbo"
+        ears = f"Voxtral, {whisper}" if language.voxtral else whisper
+        rows.append(f"| {code} | {language.name} | {language.script.name} | {ears} | {', '.join(language.voices)} |")
+    return "\n".join(rows) + "\n"
 
 
 def test_who_hears_each_of_the_seventeen() -> None:
@@ -14,3 +33,42 @@ def test_voxtral_also_hears_what_is_not_of_the_seventeen() -> None:
     assert voxtral_hears("ar")
     assert not voxtral_hears("ru")
     assert not voxtral_hears("")
+
+
+def test_the_table_is_complete() -> None:
+    chatterbox = "ar da de el en es fi fr he hi it ja ko ms nl no pl pt ru sv sw tr zh"
+    assert " ".join(sorted(spoken_by("chatterbox"))) == chatterbox
+    assert spoken_by("indic") == ("hi", "ta", "te", "mr", "kn", "ml", "bn")
+    assert set(LANGUAGES) <= set(spoken_by("espeak"))
+    assert not set(LANGUAGES) & set(MORE)
+    for code, language in ALL.items():
+        assert len(code) == 2
+        assert len(language.iso3) == 3
+        assert language.voices
+    assert set("。！？।॥؟") <= set(ENDS)
+    assert set("、，；：،؛") <= set(STOPS)
+    assert unspaced("水")
+    assert unspaced("の")
+    assert not unspaced("한")
+    assert not unspaced("k")
+
+
+def test_the_documentation_has_the_table() -> None:
+    assert table() in (DOCS / "languages.md").read_text(encoding="utf-8")
+
+
+def settings(**sections: object) -> Settings:
+    return Settings.model_validate(sections)
+
+
+def test_who_hears_and_speaks_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espeak, "installed", lambda: False)
+    assert list(roster.lines(settings())) == [("en", "whisper-base", "hibari")]
+    assert list(roster.lines(settings(dialogue={"language": "ta"}))) == [("ta", "", "")]
+    gpu = settings(models={"profile": "voxtral"}, dialogue={"language": "ms"}, tts={"languages": {"ms": "dia"}})
+    assert list(roster.lines(gpu)) == [("ms", "whisper-large-v3-turbo", "dia")]
+    lines = list(roster.lines(settings(models={"profile": "voxtral"}, dialogue={"language": "auto"})))
+    assert ("en hi es fr de it pt", "mistralai/Voxtral-Mini-3B-2507", "chatterbox") in lines
+    assert ("ta te mr kn ml bn", "whisper-large-v3-turbo", "") in lines
+    monkeypatch.setattr(espeak, "installed", lambda: True)
+    assert list(roster.lines(settings(dialogue={"language": "de"}))) == [("de", "whisper-base", "espeak")]

@@ -26,7 +26,7 @@ from voxrtc.languages import NAMES
 from voxrtc.media import turn
 from voxrtc.media.public import NotLearnt
 from voxrtc.media.site import Site
-from voxrtc.models import hub, store
+from voxrtc.models import hub, roster, store
 from voxrtc.models.catalogue import Model
 from voxrtc.models.chatterbox import engine as chatterbox
 from voxrtc.models.remote import trial
@@ -75,6 +75,7 @@ def examine(config: Path | None = None) -> list[Finding]:
         *_machine(settings),
         *_functions(settings),
         *_packages(settings),
+        *_languages(settings),
         *_models(settings),
         *_voxtral(settings),
         *asyncio.run(_remote(settings)),
@@ -151,6 +152,17 @@ def _espeak(settings: Settings) -> Finding:
         return Finding("bad", "espeak is to speak, but the espeak extra is not installed", remedy)
     remedy = f"For a plain voice in all of them (GPL): {install}"
     return Finding("note", "speaks English only: the espeak extra is not installed", remedy)
+
+
+def _languages(settings: Settings) -> Iterator[Finding]:
+    """Who hears, and who speaks, what is configured (docs/languages.md)."""
+    for codes, ears, voice in roster.lines(settings):
+        if ears and voice:
+            yield Finding("ok", f"{codes}: {ears} hears, {voice} speaks")
+            continue
+        lacks = "badly heard by whisper-base" if not ears else f"heard by {ears}"
+        spoken = f"spoken by {voice}" if voice else "spoken by nobody: answered in English"
+        yield Finding("note", f"{codes}: {lacks}, {spoken}", "See docs/languages.md.")
 
 
 def _models(settings: Settings) -> Iterator[Finding]:

@@ -67,6 +67,53 @@ def dia(folder: Path) -> None:
     codec.save_pretrained(folder / "dac")
 
 
+def indic(folder: Path, language: str, letters: str) -> None:
+    """Indic-TTS, as AI4Bharat's archives have it: made by coqui-tts, with paths of the machine it was trained on."""
+    import torch
+    from TTS.tts.configs.fast_pitch_config import FastPitchConfig
+    from TTS.tts.configs.shared_configs import CharactersConfig
+    from TTS.tts.models.forward_tts import ForwardTTS, ForwardTTSArgs
+    from TTS.vocoder.configs import HifiganConfig
+    from TTS.vocoder.models.gan import GAN
+
+    torch.manual_seed(0)
+    pitch, vocoder = folder / language / "fastpitch", folder / language / "hifigan"
+    pitch.mkdir(parents=True)
+    vocoder.mkdir()
+    speakers = pitch / "speakers.pth"
+    torch.save({"male": 0, "female": 1}, speakers)
+    layers = {"hidden_channels_ffn": 16, "num_heads": 1, "num_layers": 1, "dropout_p": 0.1}
+    config = FastPitchConfig(
+        characters=CharactersConfig(
+            characters_class="TTS.tts.utils.text.characters.Graphemes",
+            **{"pad": "<PAD>", "eos": "<EOS>", "bos": "<BOS>", "blank": "<BLNK>"},
+            characters="".join(sorted(set(letters))),
+            punctuations="!,.? ",
+        ),
+        use_speaker_embedding=True,
+        speakers_file=str(speakers),
+        model_args=ForwardTTSArgs(
+            num_chars=len(set(letters)) + 9,
+            use_speaker_embedding=True,
+            speakers_file=str(speakers),
+            hidden_channels=16,
+            encoder_params=layers,
+            decoder_params=layers,
+        ),
+        use_phonemes=False,
+        text_cleaner="multilingual_cleaners",
+    )
+    torch.save({"model": ForwardTTS(config).state_dict(), "config": config.to_dict()}, pitch / "best_model.pth")
+    saved = json.loads(config.to_json())
+    saved["speakers_file"] = saved["model_args"]["speakers_file"] = "/trained/here/speakers.pth"
+    (pitch / "config.json").write_text(json.dumps(saved))
+    sizes = {"upsample_factors": [8, 8, 2, 2], "upsample_kernel_sizes": [16, 16, 4, 4], "upsample_initial_channel": 32}
+    blocks = {"resblock_kernel_sizes": [3], "resblock_dilation_sizes": [[1, 3, 5]], "resblock_type": "1"}
+    made = HifiganConfig(generator_model_params=sizes | blocks)
+    torch.save({"model": GAN(made).state_dict()}, vocoder / "best_model.pth")
+    (vocoder / "config.json").write_text(made.to_json())
+
+
 def kokoro(folder: Path, *, tokens: str = "input_ids") -> None:
     """Kokoro: an ONNX whose sound is its phonemes' numbers, each for 600 samples, over 100."""
     (folder / "voices").mkdir(parents=True)

@@ -202,6 +202,18 @@ def test_indic_without_its_package_is_a_sentence(tmp_path: Path) -> None:
         list(Indic(str(tmp_path)).speak("வணக்கம்", "ta"))
 
 
+@pytest.mark.skipif(not indic.installed(), reason="the extra indic is not installed")
+def test_indic_speaks_one_language_at_a_time(tmp_path: Path) -> None:
+    indic.importable()
+    checkpoints.indic(tmp_path, "ta", "வணக்கம்")
+    checkpoints.indic(tmp_path, "bn", "নমস্কার")
+    voice = Indic(str(tmp_path))
+    for language, text in (("ta", "வணக்கம்."), ("bn", "নমস্কার."), ("ta", "வணக்கம்.")):
+        spans = [(start, end) for _, start, end in voice.speak(text, language)]
+        assert spans in ([], [(0, len(text))])  # random weights may be too quiet to be heard
+        assert voice._shelf.keys == [language]
+
+
 def test_the_speakers_of_a_published_checkpoint_are_found(tmp_path: Path) -> None:
     _indic(tmp_path, "ta")
     folder = tmp_path / "ta" / "fastpitch"

@@ -6,10 +6,14 @@ at github.com/AI4Bharat/Indic-TTS, one a language: unpacked, ``CODE/fastpitch`` 
 
 from __future__ import annotations
 
+import importlib
+import importlib.machinery
 import importlib.util
 import json
 import logging
+import sys
 import tempfile
+import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,9 +33,30 @@ INSTALL = "pip install -c constraints.txt -e '.[indic]'"
 _NEEDS = ("fastpitch/best_model.pth", "fastpitch/config.json", "hifigan/best_model.pth", "hifigan/config.json")
 
 
+_UNUSED = ("torchaudio", "torchaudio.functional", "torchaudio.transforms", "torchcodec")
+"""What coqui-tts imports, and neither FastPitch nor HiFi-GAN calls."""
+
+
 def installed() -> bool:
-    """Whether coqui-tts, and the torchaudio that it imports, are there."""
-    return all(importlib.util.find_spec(name) is not None for name in ("TTS", "torchaudio"))
+    """Whether coqui-tts is there."""
+    return importlib.util.find_spec("TTS") is not None
+
+
+def importable() -> None:
+    """Have coqui-tts import where torchaudio cannot be: its last version, 2.11, does not load with newer torches. Empty
+    modules take its place, unless the real ones are there and load."""
+    for name in _UNUSED:
+        try:
+            importlib.import_module(name)
+        except (ImportError, OSError, RuntimeError):
+            module = types.ModuleType(name)
+            module.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package="." not in name)
+            sys.modules[name] = module
+            package, _, inner = name.partition(".")
+            if inner:
+                setattr(sys.modules[package], inner, module)
+            else:
+                module.__path__ = []
 
 
 class Indic:
@@ -73,6 +98,7 @@ class Indic:
         """coqui's Synthesizer. Raises ModelsError."""
         if not installed():
             raise ModelsError(f"the voice indic needs coqui-tts, which is not installed; run: {INSTALL}")
+        importable()
         from TTS.utils.synthesizer import Synthesizer
 
         logging.getLogger("TTS").setLevel(logging.WARNING)  # it logs what is to be said

@@ -1,0 +1,47 @@
+"""Who would hear and speak each language as things are configured and installed: for doctor. Loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from voxrtc.languages import ALL, NAMES, spoken_by, voxtral_hears
+from voxrtc.models.tts import choice, espeak, others
+from voxrtc.settings import Settings
+
+
+def hears(code: str, settings: Settings) -> str:
+    """Who; empty where nobody does well."""
+    models, language = settings.models, ALL[code]
+    if models.profile == "voxtral" and voxtral_hears(code):
+        return models.voxtral
+    if models.profile == "remote" and settings.remote.transcribes != "whisper":
+        return settings.remote.hearing_model or settings.remote.model
+    return models.whisper if language.base or models.whisper != "whisper-base" else ""
+
+
+def engines(settings: Settings) -> list[str]:
+    """Those that would be loaded, or be ready to be."""
+    chosen = choice.engine(settings)
+    plain = ["espeak"] if espeak.installed() and chosen != "espeak" else []
+    return [chosen, *plain, *others.configured(settings.tts)]
+
+
+def speaks(code: str, settings: Settings) -> str:
+    """Who; empty where nobody does, and the call goes on in English."""
+    there = engines(settings)
+    able = [engine for engine in there if code in (NAMES if engine == "espeak" else spoken_by(engine))]
+    return next(iter(others.order(code, there[0], able, settings.tts.languages)), "")
+
+
+def lines(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Languages (codes), who hears and who speaks them: of the configured one, or where that is the caller's, of the
+    seventeen, together where both are the same."""
+    language = settings.dialogue.language
+    codes = list(NAMES) if language == "auto" else [language]
+
+    def both(code: str) -> tuple[str, str]:
+        return hears(code, settings), speaks(code, settings)
+
+    for (ears, voice), group in groupby(sorted(codes, key=both), both):
+        yield " ".join(sorted(group, key=codes.index)), ears, voice
