@@ -173,9 +173,8 @@ class Estimate:
 
 
 def weights_bytes(shape: Shape, quantize: str) -> float:
-    """Of the whole model: linear maps as ``quantize`` says, embedding and convolutions in bf16."""
-    convolutions = 3 * shape.width * (shape.mels + shape.width)
-    linear = shape.text_linear + shape.encoder_linear - convolutions
+    """Of the whole model: the language model's linear maps as ``quantize`` says, all else in bf16."""
+    linear = shape.text_linear
     each = {"none": BF16, "int8": 1.0, "int4": 0.5}[quantize] + SCALE_BYTES[quantize]
     return linear * each + (shape.parameters - linear) * BF16
 
@@ -314,9 +313,12 @@ a fourteenth of its arithmetic loses less. Decoding is at {context} tokens of co
   answered for a part of the time only.
 - *Turns that can begin in a second*: one encode, and the prefills of the reply and of the transcript ({prompt} tokens
   each), with nothing left for decoding.
-- int8 and int4 are of the weights alone (`models.quantize`). The arithmetic is bf16: encode and prefill gain nothing.
-  The H100 was measured in bf16 only: that the kernels for int8 and int4 reach the same share of the bandwidth, and
-  that they turn weights into bf16 at no cost in encode and prefill, is assumed.
+- int8 and int4 are of the language model's weights alone (`models.quantize`); the encoder stays in bf16. The arithmetic
+  is bf16: encode and prefill gain nothing. Neither was measured anywhere: that their kernels reach the share of the
+  bandwidth that bf16 reached, and that prompts lose nothing, is assumed. With int4 prompts will lose: its kernels unpack
+  the weights anew for every 16 tokens.
+- The H100's column is not of this code either: it is of transformers' modules in CUDA graphs and of a prototype of the
+  attention kernel. This code has not run on a GPU yet.
 
 ## Memory
 A token of context takes {kv} KiB. Of the {room} GB that a program sees, what is neither weights nor conversations is
