@@ -76,6 +76,7 @@ def test_help_of_each_command(voxrtc: Run, command: str) -> None:
         "call a.wav --out .",
         "transcribe",
         "transcribe a.wav --format doc",
+        "transcribe a.wav --language xx",
         "transcribe a.wav --output no-such-folder/a.srt",
         "models",
         "models steal",

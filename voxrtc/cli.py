@@ -381,7 +381,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--json", type=arguments.new_file, help="write transcript, reply and timings here")
     words = command("transcribe", transcribe)
     words.add_argument("source", help="a path, an http(s) URL, a data: URI, or - for standard input")
-    words.add_argument("--language", help="ISO 639-1 code (default: detected)")
+    words.add_argument("--language", type=arguments.language, help="ISO 639-1 code (default: detected)")
     words.add_argument(
         "--format",
         choices=["text", "json", "verbose_json", "srt", "vtt"],

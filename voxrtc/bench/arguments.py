@@ -6,6 +6,8 @@ import argparse
 import math
 from pathlib import Path
 
+from voxrtc.languages import NAMES
+
 
 def positive(text: str) -> int:
     """A whole number above 0."""
@@ -85,6 +87,13 @@ def rows(text: str) -> tuple[int, ...]:
     if counts[-1] > MOST_ROWS:
         raise argparse.ArgumentTypeError(f"{counts[-1]} callers are more than one step takes; try up to {MOST_ROWS}")
     return tuple(counts)
+
+
+def language(text: str) -> str:
+    """A language that is heard: told before models are loaded, not after it."""
+    if text != "auto" and text not in NAMES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a language that is heard; try auto, {', '.join(NAMES)}")
+    return text
 
 
 def context(text: str) -> int:
