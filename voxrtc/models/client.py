@@ -200,12 +200,12 @@ class HostClient:
                 failures, backoff = 0, FIRST_BACKOFF_S
             except ModelsError as error:
                 failures += 1
+                if isinstance(error, CannotStart) and not self._been_ready:
+                    raise  # it says why: a second try would take as long, and end in the same sentence
                 logger.warning("start %d of the host failed: %s", failures, error)
                 # A host that has run before and then dies while loading (out of memory, say) may run again.
                 if failures >= TRIES and (isinstance(error, CannotStart) or not self._been_ready):
                     raise
-                if isinstance(error, _TooSlow) and not self._been_ready:
-                    raise  # a second try would take as long
             await asyncio.sleep(backoff)
             backoff = min(2 * backoff, LONGEST_BACKOFF_S)
             self.restarts += 1
@@ -248,7 +248,7 @@ class HostClient:
                     if isinstance(message, Loading):
                         self._loading(message, deadline, limit)
         except TimeoutError:
-            raise _TooSlow(
+            raise CannotStart(
                 f"the models were not loaded within {limit:.0f} s; "
                 "raise models.load_timeout_s (MODEL_LOAD_TIMEOUT) if this machine needs longer"
             ) from None
@@ -280,10 +280,6 @@ class HostClient:
     def _fail(self, reason: str) -> None:
         self._failure = reason
         self._settled.set()
-
-
-class _TooSlow(CannotStart):
-    """The models were not loaded in time."""
 
 
 async def _read(messages: MessageReader[FromHost]) -> FromHost:
