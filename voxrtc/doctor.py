@@ -26,7 +26,7 @@ from voxrtc.languages import NAMES
 from voxrtc.media import turn
 from voxrtc.media.public import NotLearnt
 from voxrtc.media.site import Site
-from voxrtc.models import hub, roster, store
+from voxrtc.models import hub, quiet, roster, store
 from voxrtc.models.catalogue import Model
 from voxrtc.models.chatterbox import engine as chatterbox
 from voxrtc.models.remote import trial
@@ -68,6 +68,7 @@ def examine(config: Path | None = None) -> list[Finding]:
     try:
         settings = load(config)
         waits.make(settings.endpointing)
+        quiet.hush(settings.models)
     except ConfigError as error:
         return [Finding("bad", f"configuration: {error}", "Correct it; config.toml in the repository shows every key.")]
     return [

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxrtc.errors import GaveWay, ModelsError, VoxrtcError
-from voxrtc.models import profiles
+from voxrtc.models import profiles, quiet
 from voxrtc.models.profiles import Profile
 from voxrtc.models.stream import BUFFER, StreamBroken, frame, from_client
 from voxrtc.models.urgency import FIRST, SPECULATIVE, Urgency
@@ -284,6 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     settings = Settings.model_validate_json(sys.stdin.buffer.readline())
     _log_to_stderr(settings.server.log_level)
+    quiet.hush(settings.models)
     make = _factory(options.profile_factory) if options.profile_factory else profiles.make
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         code = runner.run(_run(Host(settings, make), options.socket))
