@@ -315,8 +315,8 @@ a fourteenth of its arithmetic loses less. Decoding is at {context} tokens of co
   each), with nothing left for decoding.
 - int8 and int4 are of the language model's weights alone (`models.quantize`); the encoder stays in bf16. The arithmetic
   is bf16: encode and prefill gain nothing. Neither was measured anywhere: that their kernels reach the share of the
-  bandwidth that bf16 reached, and that prompts lose nothing, is assumed. With int4 prompts will lose: its kernels unpack
-  the weights anew for every 16 tokens.
+  bandwidth that bf16 reached, and that prompts lose nothing, is assumed. With int4 prompts will lose: its kernels
+  unpack the weights anew for every 16 tokens.
 - The H100's column is not of this code either: it is of transformers' modules in CUDA graphs and of a prototype of the
   attention kernel. This code has not run on a GPU yet.
 
