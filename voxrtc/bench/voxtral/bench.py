@@ -21,7 +21,7 @@ import transformers
 from voxrtc import __version__
 from voxrtc.audio import Samples
 from voxrtc.bench.machine import machine, today
-from voxrtc.bench.voxtral import correct, floors, mix, reuse, steps, stock
+from voxrtc.bench.voxtral import correct, floors, mix, releases, reuse, steps, stock
 from voxrtc.bench.voxtral.keeping import Keep
 from voxrtc.bench.voxtral.options import Options, check
 from voxrtc.bench.voxtral.shape import Shape, config_of, shape_of
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
 STOCK_REPEATS = {"cuda": 8, "cpu": 2}
 """``generate`` takes its time."""
+MOST_RELEASES = 40
+"""Turns, of which half are released while the prompt is being read."""
 NO_STEPS: dict[str, Any] = {"encode_ms": None, "prefill_ms": None, "first_token_ms": None, "spread": {}} | {
     "decode_ms": {}, "tokens_per_s": {}
 }  # fmt: skip
@@ -173,16 +175,16 @@ class _Run:
 
     def _release(self, runner: VoxtralRunner, sound: Samples) -> Any:
         """Of a caller who is alone: the guess was made in the pause."""
+        options = self._options
         self._progress("measuring releases of guesses", 0.85)
-        plan = mix.Plan(1, min(2.0, self._options.mix_s), self._options.seed)
-        found = self._part("release", lambda: mix.measure(runner, sound, self.shape.vocabulary, plan))
-        return found and found["release_to_first_token_ms"]
+        how = (self.shape.vocabulary, min(options.repeat, MOST_RELEASES), options.seed)
+        return self._part("release", lambda: releases.measure(runner, sound, *how))
 
     def _mix(self, runner: VoxtralRunner, sound: Samples) -> Any:
         options = self._options
         self._progress("measuring many callers at once", 0.9)
         plan = mix.Plan(max(options.callers), options.mix_s, options.seed)
-        return self._part("mix", lambda: mix.measure(runner, sound, self.shape.vocabulary, plan))
+        return self._part("mix", lambda: mix.measure(runner, sound, self.shape.vocabulary, self._wait, plan))
 
     def _part(self, name: str, work: Callable[[], Any]) -> Any:
         """What ``work`` gives; None where it fails, and why is kept."""

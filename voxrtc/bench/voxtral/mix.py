@@ -1,8 +1,9 @@
 """Many callers at once, through the real loop: prompts arrive while others' answers are being said.
 
 Each caller takes turns: 6 s of sound become a guess at the answer and a transcript, both of which wait for nobody until
-the turn's end releases them (0.3 s later); the answer goes on the session's own memory; then the caller thinks, for an
-exponential time, and speaks again. Every eighth answer is interrupted. All times are drawn from one seed.
+the turn's end releases them (after 0.3 s in the mean: before the prompt is read, or while the answer is being said);
+the answer goes on the session's own memory; then the caller thinks, for an exponential time, and speaks again. Every
+eighth answer is interrupted. All times are drawn from one seed.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from voxrtc.audio import Samples
+from voxrtc.bench.voxtral.releases import figures, waited
 from voxrtc.bench.voxtral.sound import EOS, Words
-from voxrtc.bench.voxtral.timing import spread
+from voxrtc.bench.voxtral.timing import Wait, spread
 from voxrtc.bench.voxtral.watched import Watched
 from voxrtc.errors import GaveWay, ModelsError, VoxrtcError
 from voxrtc.models.urgency import SPECULATIVE, Urgency
@@ -38,9 +40,9 @@ LEAST_TOKENS = 8
 class Plan:
     """``callers`` who begin turns for ``seconds``; what is under way then comes to its end.
 
-    ``pause_s``: from the guess to the end of the turn. ``thinking_s``: from an answer's last token to the caller's next
-    guess, in the mean. ``answer`` (some 150 words), ``transcript``: their tokens. ``interrupted_s``: from the end of a
-    turn until its answer is cancelled."""
+    ``pause_s``: from the guess to the end of the turn, in the mean (drawn from 0 to its double). ``thinking_s``: from
+    an answer's last token to the caller's next guess, in the mean. ``answer`` (some 150 words), ``transcript``: their
+    tokens. ``interrupted_s``: from the end of a turn until its answer is cancelled."""
 
     callers: int = 32
     seconds: float = 10.0
@@ -84,9 +86,9 @@ class _Caller:
     """Its requests that have not ended."""
 
 
-def measure(runner: Runner, sound: Samples, vocabulary: int, plan: Plan) -> dict[str, Any]:
+def measure(runner: Runner, sound: Samples, vocabulary: int, wait: Wait, plan: Plan) -> dict[str, Any]:
     """The slowest stream, the longest gap and delay, what a release and a cancel take. Raises VoxrtcError."""
-    watched = Watched(runner)
+    watched = Watched(runner, wait)
     loop = Loop(watched, max_waiting=4 * plan.callers)
     loop.start()
     try:
@@ -123,8 +125,8 @@ class _Driver:
         self._ended: queue.Queue[Stream] = queue.Queue(4 * plan.callers)  # two requests of each, at the most
         self._callers = [_Caller(number, f"caller {number}.0") for number in range(plan.callers)]
         self._streams: list[Stream] = []
-        self._waits: list[float] = []
-        """Seconds from each release to the first token, where that was not there before."""
+        self._waits: list[tuple[bool, float] | None] = []
+        """What each release took."""
         self._began = 0.0
         self.gave_way = 0
 
@@ -171,7 +173,7 @@ class _Driver:
         caller.urgency, caller.released = Urgency(SPECULATIVE), None
         caller.reply = self._submit(caller, True)
         self._submit(caller, False, clip)
-        self._at(self._plan.pause_s, self._ends_turn, caller)
+        self._at(float(self._draws.uniform(0.0, 2.0 * self._plan.pause_s)), self._ends_turn, caller)
 
     def _submit(self, caller: _Caller, reply: bool, clip: Clip | None = None) -> Stream:
         if clip is None:
@@ -231,15 +233,9 @@ class _Driver:
         if stream is not caller.reply:
             return
         caller.ids += [*stream.tokens, EOS]
-        self._waits.append(self._wait_of(caller, stream))
+        if caller.released is not None:
+            self._waits.append(waited(stream.times, caller.released))
         self._at(float(self._draws.exponential(self._plan.thinking_s)), self._speaks, caller)
-
-    @staticmethod
-    def _wait_of(caller: _Caller, stream: Stream) -> float:
-        """Seconds from the turn's end to the first token; 0 where the token came first."""
-        if caller.released is None or not stream.times:
-            return 0.0
-        return max(0.0, stream.times[0] - caller.released)
 
     # -- what came of it ------------------------------------------------------------------------------------
 
@@ -258,7 +254,7 @@ class _Driver:
             "stream_tok_s": {name: round(value, 1) for name, value in _low(rates).items()},
             "longest_gap_ms": round(max(gaps), 2),
             "gap_ms": spread(gaps),
-            "release_to_first_token_ms": spread([1e3 * wait for wait in self._waits]),
+            "release_to_first_token_ms": figures(self._waits),
             "first_token_ms": spread(firsts),
             "cancel_ms": spread(cancels) if cancels else None,
             "streams": len(self._streams),

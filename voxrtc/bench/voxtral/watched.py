@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from time import perf_counter
 
+from voxrtc.bench.voxtral.timing import Wait
 from voxrtc.models.voxtral.sequence import Chunk, Clip, Pick, Row, Runner
 
 
 class Watched:
-    """``runner`` as it is, and the times of its calls, in ms. Implements sequence.Runner."""
+    """``runner`` as it is, and the times of its calls, in ms. Implements sequence.Runner.
 
-    def __init__(self, runner: Runner) -> None:
+    A stage of the encoder is only begun when its call returns: it is waited for here, by ``wait``, so that its time is
+    its own and not that of what comes after it."""
+
+    def __init__(self, runner: Runner, wait: Wait) -> None:
         self._runner = runner
+        self._wait = wait
         self.steps: list[float] = []
         self.rows_of_steps: list[int] = []
         self.chunks: list[float] = []
@@ -46,6 +51,7 @@ class Watched:
             except StopIteration:
                 return
             finally:
+                self._wait()
                 self.stages.append(_ms_since(began))
             yield
 
