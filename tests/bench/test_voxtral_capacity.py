@@ -41,6 +41,13 @@ def test_the_page_is_printed_and_not_typed() -> None:
     assert printed == page() == (ROOT / "docs" / "capacity.md").read_text()
 
 
+def test_the_page_says_first_what_was_not_measured() -> None:
+    opening, times = page().split("## Time")
+    assert "Nothing on this page about the A10G was measured" in opening
+    assert "is not of this code" in opening
+    assert "| A10G, none | A10G, int8 (assumed) | A10G, int4 (assumed) |" in times
+
+
 def test_the_shape_is_that_of_the_model() -> None:
     assert MINI.parameters == pytest.approx(4.68e9, rel=0.005)
     assert MINI.kv_bytes(2.0) == 120 * 1024

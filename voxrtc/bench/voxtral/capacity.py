@@ -221,7 +221,7 @@ def _times(efficiency: Efficiency) -> list[Cells]:
     floors = [floor_of(A10G, MINI, quantize) for quantize in QUANTIZE]
     bounds = [_bounds(floors[0]), *map(_bounds, floors[1:])]
     measured = _measured()
-    rows = [["", "H100, bf16, measured", *(f"A10G, {quantize}" for quantize in QUANTIZE)]]
+    rows = [["", "H100, bf16, measured", *map(_column, QUANTIZE)]]
     for what, calculate in STEPS.items():
         cells = [f"{calculate(one):.1f} ({bound[what]:.1f})" for one, bound in zip(estimates, bounds, strict=True)]
         rows.append([f"{what}, ms", f"{measured[what]:.1f}", *cells])
@@ -231,6 +231,10 @@ def _times(efficiency: Efficiency) -> list[Cells]:
     rows.append(["callers answered at once", "", *(str(one.fluent(CONTEXT)) for one in estimates)])
     rows.append(["turns that can begin in a second", "", *(f"{one.turns_per_s:.1f}" for one in estimates)])
     return rows
+
+
+def _column(quantize: str) -> str:
+    return f"A10G, {quantize}" if quantize == "none" else f"A10G, {quantize} (assumed)"
 
 
 def _calibration(efficiency: Efficiency) -> list[Cells]:
@@ -296,8 +300,9 @@ PAGE = """\
 # Capacity: Voxtral on an A10G, calculated
 
 **Nothing on this page about the A10G was measured.** It is arithmetic (`voxrtc/bench/voxtral/capacity.py`, which prints
-this page: `voxrtc bench voxtral --capacity`), from what one H100 showed and from the datasheets of both. On a GPU of
-your own, `voxrtc bench voxtral` measures the same figures.
+this page: `voxrtc bench voxtral --capacity`), from what one H100 showed and from the datasheets of both. **What the
+H100 showed is not of this code either**: "H100, measured" is of transformers' modules in CUDA graphs and of a prototype
+of the attention kernel. On a GPU of your own, `voxrtc bench voxtral` measures the same figures of this code.
 
 ## Time
 An A10G (AWS g5.xlarge has one) reads {bandwidth} GB/s and does {flops} TFLOP/s in bf16 with float32 sums (NVIDIA's
@@ -313,12 +318,10 @@ a fourteenth of its arithmetic loses less. Decoding is at {context} tokens of co
   answered for a part of the time only.
 - *Turns that can begin in a second*: one encode, and the prefills of the reply and of the transcript ({prompt} tokens
   each), with nothing left for decoding.
-- int8 and int4 are of the language model's weights alone (`models.quantize`); the encoder stays in bf16. The arithmetic
+- (assumed) int8 and int4 are of the language model's weights alone (`models.quantize`); the encoder stays in bf16. The arithmetic
   is bf16: encode and prefill gain nothing. Neither was measured anywhere: that their kernels reach the share of the
   bandwidth that bf16 reached, and that prompts lose nothing, is assumed. With int4 prompts will lose: its kernels
   unpack the weights anew for every 16 tokens.
-- The H100's column is not of this code either: it is of transformers' modules in CUDA graphs and of a prototype of the
-  attention kernel. This code has not run on a GPU yet.
 
 ## Memory
 A token of context takes {kv} KiB. Of the {room} GB that a program sees, what is neither weights nor conversations is
