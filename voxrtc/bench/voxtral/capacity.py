@@ -319,9 +319,9 @@ a fourteenth of its arithmetic loses less. Decoding is at {context} tokens of co
 - *Turns that can begin in a second*: one encode, and the prefills of the reply and of the transcript ({prompt} tokens
   each), with nothing left for decoding.
 - (assumed) int8 and int4 are of the language model's weights alone (`models.quantize`); the encoder stays in bf16. The
-  arithmetic is bf16: encode and prefill gain nothing. Neither was measured anywhere: that their kernels reach the share of the
-  bandwidth that bf16 reached, and that prompts lose nothing, is assumed. With int4 prompts will lose: its kernels
-  unpack the weights anew for every 16 tokens.
+  arithmetic is bf16: encode and prefill gain nothing. Neither was measured anywhere: that their kernels reach the share
+  of the bandwidth that bf16 reached, and that prompts lose nothing, is assumed. With int4 prompts will lose: its
+  kernels unpack the weights anew for every 16 tokens.
 
 ## Memory
 A token of context takes {kv} KiB. Of the {room} GB that a program sees, what is neither weights nor conversations is
