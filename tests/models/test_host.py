@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from voxrtc.models.host import LISTENING
+from voxrtc.models.host import LISTENING, SWITCH_S, share_interpreter
 from voxrtc.models.stream import MessageReader, frame, from_host
 from voxrtc.models.wire import Answer, Ask, Broken, Cancel, Done, Failed, FromHost, Item, Loading, Message, Ready, Said
 from voxrtc.settings import Settings
@@ -252,3 +252,13 @@ async def test_host_exits_when_its_parent_is_killed(monkeypatch):
     finally:
         asyncio.get_running_loop().remove_reader(host)
         os.close(host)
+
+
+@pytest.mark.parametrize(("profile", "changed"), [("voxtral", True), ("embedded", False)])
+def test_threads_take_turns_more_often_beside_voxtral(profile: str, changed: bool) -> None:
+    before = sys.getswitchinterval()
+    try:
+        share_interpreter(Settings.model_validate({"models": {"profile": profile}}))
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_S if changed else before)
+    finally:
+        sys.setswitchinterval(before)

@@ -58,6 +58,12 @@ EXIT_GRACE_S = 5.0
 ASK_WAIT_S = 5.0
 """How long a host that cannot start waits for somebody to tell it to."""
 
+SWITCH_S = 0.0005
+"""After how long a thread that wants the interpreter gets it, in a host of Voxtral (a tenth of Python's default).
+
+The loop's thread lets the interpreter go while it waits for the GPU, once a step of some 4 ms; where another thread
+works then (voices, features, the event loop under load) it would wait for up to 5 ms more each time."""
+
 Make = Callable[[Settings], Profile]
 
 
@@ -285,6 +291,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = Settings.model_validate_json(sys.stdin.buffer.readline())
     _log_to_stderr(settings.server.log_level)
     quiet.hush(settings.models)
+    share_interpreter(settings)
     make = _factory(options.profile_factory) if options.profile_factory else profiles.make
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         code = runner.run(_run(Host(settings, make), options.socket))
@@ -321,6 +328,12 @@ def _exit_after(seconds: float) -> None:
     timer = threading.Timer(seconds, os._exit, args=(1,))
     timer.daemon = True
     timer.start()
+
+
+def share_interpreter(settings: Settings) -> None:
+    """Have threads take turns as often as the profile wants it."""
+    if settings.models.profile == "voxtral":
+        sys.setswitchinterval(SWITCH_S)
 
 
 def _factory(name: str) -> Make:

@@ -102,8 +102,8 @@ class Pick:
 
 
 class Runner(Protocol):
-    """The GPU's work. One thread calls it, one call at a time; a prompt or a step is done when the call returns, a stage
-    of the encoder only begun: what is called next comes after it on the device, and waits for it.
+    """The GPU's work. One thread calls it, one call at a time; a prompt or a step is done when the call returns, a
+    stage of the encoder only begun: what is called next comes after it on the device, and waits for it.
 
     Pages are numbered 1 to ``pages``, and hold ``page_size`` tokens each; page 0 is the runner's own.
     """
