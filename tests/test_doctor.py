@@ -342,3 +342,10 @@ def test_a_disk_that_will_not_hold_what_the_hub_has(voxtral: Path, monkeypatch: 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(voxtral / "hub"))
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: SimpleNamespace(free=40e9))
     assert "HF_HOME" in found("bad", f"40.0 GB of disk are free at {voxtral}, and 48.6 GB").remedy
+
+
+def test_a_gpu_that_whisper_cannot_use(voxtral: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="the gpu extra is not installed")
+    monkeypatch.setenv("VOXRTC_MODELS__DEVICE", "cuda")
+    monkeypatch.setattr("voxrtc.models.asr.choice.lacking", lambda: "CTranslate2 needs cuBLAS 12")
+    found("note", "whisper-base hears on the CPU: CTranslate2 needs cuBLAS 12")

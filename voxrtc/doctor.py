@@ -27,6 +27,7 @@ from voxrtc.media import turn
 from voxrtc.media.public import NotLearnt
 from voxrtc.media.site import Site
 from voxrtc.models import hub, quiet, roster, store
+from voxrtc.models.asr import choice as hearers
 from voxrtc.models.catalogue import Model
 from voxrtc.models.chatterbox import engine as chatterbox
 from voxrtc.models.remote import trial
@@ -219,6 +220,8 @@ def _voxtral(settings: Settings) -> Iterator[Finding]:
         yield from (Finding("ok", what) for what in inspection.inspect(settings))
     except (ModelsError, StoreError) as error:
         yield Finding("bad", str(error), "See docs/gpu.md.")
+    if models.device == "cuda" and (reason := hearers.lacking()):
+        yield Finding("note", f"{hearers.whisper(models)} hears on the CPU: {reason}", "See docs/gpu.md.")
     if models.device == "cpu":
         remedy = "It answers slower than anybody speaks: for tests only."
         yield Finding("note", 'models.device = "cpu": Voxtral runs without a GPU', remedy)

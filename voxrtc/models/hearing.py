@@ -14,6 +14,7 @@ from voxrtc.audio import HEARD_RATE
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.languages import LANGUAGES
 from voxrtc.models import threads
+from voxrtc.models.asr import choice
 from voxrtc.models.asr.whisper import CAREFUL_S, COMPUTE, SHORTEST_S, Whisper
 from voxrtc.models.profiles import Progress
 from voxrtc.models.store import ensure
@@ -35,6 +36,7 @@ class Hearing:
         """``device``: "cuda" to hear on the GPU, if whisper's runtime can use the one that is there."""
         self._models = models
         self._device = device
+        self._name = choice.whisper(models) if device == "cuda" else models.whisper
         self._folder: Path | None = None
         self._whisper: Whisper | None = None
         self._ears = Worker("hearing", models.max_waiting)
@@ -43,31 +45,43 @@ class Hearing:
     @property
     def title(self) -> str:
         compute = self._whisper.compute if self._whisper is not None else COMPUTE[self._device]
-        return f"{self._models.whisper} ({compute}, ctranslate2)"
+        return f"{self._name} ({compute}, ctranslate2)"
 
     @property
     def languages(self) -> list[str]:
         """What it makes usable text of."""
-        base = self._models.whisper == "whisper-base"
+        base = self._name == choice.BASE
         return [code for code, language in LANGUAGES.items() if language.base or not base]
 
     def fetch(self, progress: Progress) -> None:
         """Have the files in the store. Raises StoreError."""
-        self._folder = ensure(self._models.whisper, self._models.cache_path, progress)
+        self._folder = ensure(self._name, self._models.cache_path, progress)
 
     def load(self, progress: Progress) -> None:
         """Load it, and run it as a call will. Blocks; raises ModelsError, StoreError."""
         if self._folder is None:
             self.fetch(progress)
         assert self._folder is not None
-        progress(f"loading {self._models.whisper}", 0.0)
-        if self._device == "cuda":
+        progress(f"loading {self._name}", 0.0)
+        if self._device == "cuda" and self._on_gpu(progress):
+            return
+        self._whisper = self._warm("cpu")
+
+    def _on_gpu(self, progress: Progress) -> bool:
+        """Load it there. Where that is not possible the base one is taken for the CPU, if it may be chosen: the large
+        one is slower there than callers speak."""
+        reason = choice.lacking()
+        if not reason:
             try:
                 self._whisper = self._warm("cuda")
-                return
+                return True
             except (ModelsError, RuntimeError) as error:  # no CUDA device, or not the libraries that ctranslate2 wants
-                logger.warning("whisper hears on the CPU, since it cannot use the GPU: %s", error)
-        self._whisper = self._warm("cpu")
+                reason = str(error)
+        if self._models.asr == "auto" and self._name != choice.BASE:
+            self._name = choice.BASE
+            self.fetch(progress)
+        logger.warning("%s hears on the CPU, since it cannot use the GPU: %s", self._name, reason)
+        return False
 
     def _warm(self, device: str) -> Whisper:
         assert self._folder is not None

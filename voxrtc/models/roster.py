@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from voxrtc.languages import ALL, NAMES, spoken_by, voxtral_hears
+from voxrtc.models.asr import choice as hearers
 from voxrtc.models.tts import choice, espeak, others
 from voxrtc.settings import Settings
 
@@ -17,7 +18,8 @@ def hears(code: str, settings: Settings) -> str:
         return models.voxtral
     if models.profile == "remote" and settings.remote.transcribes != "whisper":
         return settings.remote.hearing_model or settings.remote.model
-    return models.whisper if language.base or models.whisper != "whisper-base" else ""
+    whisper = hearers.whisper(models)
+    return whisper if language.base or whisper != hearers.BASE else ""
 
 
 def engines(settings: Settings) -> list[str]:

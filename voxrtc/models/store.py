@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from voxrtc.errors import StoreError
 from voxrtc.models import hub
+from voxrtc.models.asr import choice as hearers
 from voxrtc.models.catalogue import CATALOGUE, File, Model, chatterbox, voxtral
 from voxrtc.models.partial import Partial, sha256
 from voxrtc.models.places import fetch
@@ -63,7 +64,7 @@ def needed(settings: Settings) -> list[str]:
         case "embedded":
             names = [settings.models.whisper, settings.models.llm, *names]
         case "voxtral":
-            names = [settings.models.whisper, *names]
+            names = [hearers.whisper(settings.models), *names]
             if hub.local(settings.models.voxtral) is None:
                 names.insert(0, settings.models.voxtral)
         case "remote":  # with "auto", whisper is fetched where the server turns out not to transcribe

@@ -10,6 +10,7 @@ import torch
 
 from voxrtc.errors import ModelsError
 from voxrtc.models import hub
+from voxrtc.models.asr import choice
 from voxrtc.models.catalogue import voxtral
 from voxrtc.models.gpu import attention
 from voxrtc.models.voxtral import quantize, sizing
@@ -38,7 +39,7 @@ def inspect(settings: Settings) -> Iterator[str]:
         free, total = torch.cuda.mem_get_info(options.device)
         name = torch.cuda.get_device_name(options.device)
         yield f"{name}: {free / 1e9:.1f} GB of {total / 1e9:.1f} GB of memory are free"
-        free -= WHISPER_BYTES.get(models.whisper, 0)
+        free -= WHISPER_BYTES.get(choice.whisper(models), 0)
     if config is not None:
         sized = sizing.size(config, options.dtype, options.quantize)
         planned = sizing.plan(sized, options, free)
