@@ -8,8 +8,10 @@ import logging
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from voxrtc.settings import Models
+if TYPE_CHECKING:
+    from voxrtc.settings import Models  # needs pydantic, which a machine that only measures a GPU may lack
 
 logger = logging.getLogger(__name__)
 
