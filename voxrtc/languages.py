@@ -65,7 +65,7 @@ LANGUAGES: dict[str, Language] = {
     "it": Language("Italian", True, True, LATIN, "ita", ("chatterbox", "kokoro", "espeak")),
     "pt": Language("Portuguese", True, True, LATIN, "por", _EUROPE),
     "ja": Language("Japanese", False, True, KANA, "jpn", ("chatterbox", "espeak")),
-    "ko": Language("Korean", False, True, HANGUL, "kor", ("chatterbox", "mms", "espeak")),
+    "ko": Language("Korean", False, True, HANGUL, "kor", ("chatterbox", "espeak")),
     "zh": Language("Chinese", False, True, HAN, "zho", ("chatterbox", "espeak")),
     "ms": Language("Malay", False, True, LATIN, "zlm", ("chatterbox", "dia", "mms", "espeak")),
     "ta": Language("Tamil", False, False, TAMIL, "tam", _INDIA),

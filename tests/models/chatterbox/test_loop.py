@@ -200,6 +200,37 @@ def test_three_failures_in_a_row_break_it() -> None:
         bench.ask(request(4, 3))
 
 
+def test_a_sound_model_that_always_fails_breaks_it_though_tokens_come() -> None:
+    bench = Bench()
+
+    def failing(chunks):
+        raise RuntimeError("no sound")
+
+    bench.sound.sound = failing  # type: ignore[method-assign]
+    for seed in (1, 2, 3):
+        bench.ask(request(seed, 30))
+        while bench.loop.step():
+            pass
+    assert len(bench.broken) == 1
+
+
+def test_a_guess_whose_tokens_are_all_there_is_not_given_up_for_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(rows=1)
+    with monkeypatch.context() as silent:
+        silent.setattr(bench.loop, "_due", list)  # no sound is made yet
+        guess = bench.ask(request(1, 3, SPECULATIVE))
+        while not bench.loop._free or not bench.loop._speaking:
+            bench.loop.step()
+        bench.ask(request(2, 60))
+        bench.loop.step()
+        assert not bench.loop._free
+        third = bench.ask(request(3, 10))
+        bench.loop.step()
+        assert guess.ends == []
+    bench.run()
+    assert guess.ends == third.ends == [None]
+
+
 async def test_coroutines_hear_their_own_from_one_thread() -> None:
     bench = Bench(rows=3, batch=2)
     bench.loop.start()

@@ -7,6 +7,7 @@ as each costs about the same; but nobody's listener is to run out of sound, and 
 
 from __future__ import annotations
 
+import collections
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -66,7 +67,8 @@ class Loop:
         """How long a call of the sound model takes, of late."""
         self._steps_since = 0
         """Steps of the token model since the last call of the sound model."""
-        self._failed_in_a_row = 0
+        self._failed_in_a_row: collections.Counter[str] = collections.Counter()
+        """By what failed: that one model works does not mean that the other does."""
         self._counts = dict.fromkeys(("steps", "tokens", "calls", "chunks", "gave_way", "failures", "starved"), 0)
         self._longest_gap = 0.0
         self._thread = threading.Thread(target=self._run, name="chatterbox", daemon=True)
@@ -127,7 +129,7 @@ class Loop:
             self._end(run, GaveWay("given up: too many clauses wait") if run.level > FIRST else self._busy())
         self._next_tokens()
         self._make_sound()
-        if self._failed_in_a_row >= FAILURES and not self._refusal:
+        if max(self._failed_in_a_row.values(), default=0) >= FAILURES and not self._refusal:
             self._break(ModelsError("the GPU failed three times in a row; Chatterbox must be started again"))
         return bool(self._inbox or self._waiting or self._speaking)
 
@@ -179,12 +181,18 @@ class Loop:
                 self._tokens.begin(run.row, utterance)
             except Exception as error:  # noqa: BLE001 - told to the one it was for
                 self._failed([run], "the beginning of a clause", error)
+            else:
+                self._failed_in_a_row.pop("the beginning of a clause", None)
 
     def _make_way(self, run: Run) -> None:
         """Where there is no row, end the least urgent, the youngest of these, if ``run`` is more urgent."""
         if self._free and len(self._speaking) < 2 * self._tokens.rows:
             return
-        victim = max((other for other in self._speaking if other.level > run.level), key=Run.rank, default=None)
+        # Where rows are short, who has none any more (its tokens are all there) would be ended for nothing.
+        others = [other for other in self._speaking if other.level > run.level]
+        if not self._free:
+            others = [other for other in others if other.row is not None]
+        victim = max(others, key=Run.rank, default=None)
         if victim is not None:
             self._counts["gave_way"] += 1
             self._end(victim, GaveWay("given up: its place was needed for what a caller waits for"))
@@ -208,7 +216,7 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - told to those it was for
             self._failed(runs, "a step of the voice", error)
             return
-        self._failed_in_a_row = 0
+        self._failed_in_a_row.pop("a step of the voice", None)
         for run, token in zip(runs, picked, strict=True):
             self._take(run, token)
 
@@ -245,7 +253,7 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - told to those it was for
             self._failed(runs, "the sound of a chunk", error)
             return
-        self._failed_in_a_row = 0
+        self._failed_in_a_row.pop("the sound of a chunk", None)
         now = self._clock()
         self._call_s += 0.3 * (now - began - self._call_s)
         for run, chunk, samples in zip(runs, chunks, sounds, strict=True):
@@ -312,7 +320,7 @@ class Loop:
         """A call of a model failed, which was for ``runs``."""
         log(what, error)
         self._counts["failures"] += 1
-        self._failed_in_a_row += 1
+        self._failed_in_a_row[what] += 1
         for run in runs:
             self._end(run, ModelsError(faults.sentence(error)))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +24,7 @@ class Compiled:
             return function
         # Not dynamic=True, which makes variables of heads and widths, too. So only the number of rows becomes one, when
         # a second number comes; the first one, and one row, have code of their own.
-        compiled = torch.compile(function)
+        compiled = torch.compile(_own(function))
 
         def call(*args: Any) -> Any:
             if not self.on:
@@ -37,6 +39,21 @@ class Compiled:
                 return function(*args)
 
         return call
+
+
+def _own(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` under a name that nobody else has: torch remembers by the place of the code which sizes have varied,
+    and two models that use the same layers would make variables of each other's widths."""
+    if not isinstance(function, types.FunctionType):
+        return function
+    name = f"{function.__name__}_{next(_numbers)}"
+    code = function.__code__.replace(co_name=name)
+    made = types.FunctionType(code, function.__globals__, name, function.__defaults__, function.__closure__)
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
+
+
+_numbers = itertools.count()
 
 
 def _first_line(error: Exception) -> str:
