@@ -17,6 +17,7 @@ from voxrtc.models.chatterbox.sound import SoundPlan, SoundRunner
 from voxrtc.models.chatterbox.t3_memory import T3Plan
 from voxrtc.models.chatterbox.tokenizer import MOST, Multilingual, Turbo
 from voxrtc.models.chatterbox.voices import BUILT_IN, Maker
+from voxrtc.models.gpu.lane import Lane
 from voxrtc.models.profiles import Progress
 from voxrtc.settings import Settings
 
@@ -43,29 +44,33 @@ def make(settings: Settings, progress: Progress) -> Made:
     s3gen = checkpoint.weights(files.s3gen)
     known, maker = _voices(settings, files, s3gen, device, progress)
     plan = T3Plan(rows=min(ROWS, max(2, callers)), text=MOST, speech=SPEECH)
-    tokens = t3.make(
-        checkpoint.weights(files.t3),
-        plan,
-        device,
-        dtype,
-        progress,
-        attention=settings.models.attention,
-        compiles=settings.models.compile == "on",
-    )
-    compiles = device.type == "cuda" and settings.models.compile == "on"
-    sound = SoundRunner(s3gen, device, dtype, SoundPlan(batch=min(BATCH, max(2, callers))), compiles=compiles)
-    sound.warm(progress)
+    lane = Lane(device)  # after the voices, which were made outside of it
+    with lane():
+        tokens = t3.make(
+            checkpoint.weights(files.t3),
+            plan,
+            device,
+            dtype,
+            progress,
+            attention=settings.models.attention,
+            compiles=settings.models.compile == "on",
+        )
+        compiles = device.type == "cuda" and settings.models.compile == "on"
+        sound = SoundRunner(s3gen, device, dtype, SoundPlan(batch=min(BATCH, max(2, callers))), compiles=compiles)
+        sound.warm(progress)
+        marked = _marked(settings, sound, device, progress)
     name = "Chatterbox Turbo" if files.turbo else "Chatterbox"
     return Made(
         title=f"{name} ({', '.join(f'{what}: {how}' for what, how in tokens.report().items())})",
         tokens=tokens,
-        sound=_marked(settings, sound, device, progress),
+        sound=marked,
         tokenizer=tokenizer,
         voices=known,
         maker=maker,
         manner=PLAIN[files.turbo],
         tail=SILENCE if files.turbo else (),
         most=SPEECH,
+        within=lane,
     )
 
 

@@ -18,7 +18,7 @@ from voxrtc.errors import ModelsError
 from voxrtc.languages import weight
 from voxrtc.models.broken import end_host
 from voxrtc.models.chatterbox import clips, spoken
-from voxrtc.models.chatterbox.loop import Loop
+from voxrtc.models.chatterbox.loop import Loop, Within
 from voxrtc.models.chatterbox.parts import Manner, SoundModel, TokenModel, Utterance, Voice
 from voxrtc.models.chatterbox.request import Request, Statistics
 from voxrtc.models.chatterbox.tokenizer import Piece, Tokenizer, pieces
@@ -49,7 +49,8 @@ WARM_UP = "Hello there, how are you?"
 @dataclass(frozen=True, slots=True)
 class Made:
     """What is loaded. ``voices``: the first is the default. ``maker``: None where no clips may come from callers.
-    ``tail``: tokens that each piece of text ends with. ``most``: speech tokens of a piece at most."""
+    ``tail``: tokens that each piece of text ends with. ``most``: speech tokens of a piece at most. ``within``: what the
+    models' work is done in."""
 
     title: str
     tokens: TokenModel
@@ -60,6 +61,7 @@ class Made:
     manner: Manner
     tail: Sequence[int]
     most: int
+    within: Within = contextlib.nullcontext
 
 
 Make = Callable[[Settings, Progress], Made]
@@ -97,10 +99,12 @@ class Chatterbox:
             max_waiting=self._settings.models.max_waiting,
             tail=made.tail,
             on_broken=self._on_broken,
+            within=made.within,
         )
         self._made = made
-        for piece in pieces(made.tokenizer, WARM_UP, "en"):
-            self._run_through(loop, self._request(made, Speak(WARM_UP), WARM_UP, piece, Urgency()))
+        with made.within():
+            for piece in pieces(made.tokenizer, WARM_UP, "en"):
+                self._run_through(loop, self._request(made, Speak(WARM_UP), WARM_UP, piece, Urgency()))
         loop.start()
         self._loop = loop
 

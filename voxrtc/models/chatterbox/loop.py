@@ -8,9 +8,11 @@ as each costs about the same; but nobody's listener is to run out of sound, and 
 from __future__ import annotations
 
 import collections
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.chatterbox import faults
@@ -34,12 +36,15 @@ FAILURES = 3
 """Calls of a model in a row that fail: the CUDA context is taken for dead then."""
 
 
+Within = Callable[[], AbstractContextManager[None]]
+
+
 class Loop:
     """Clauses of any number of threads, said by one (start()), which calls their callbacks; or by step(), in tests.
 
     ``max_waiting``: clauses that may wait for a row; of more, the least urgent are turned away. ``tail``: tokens of
     silence that each clause ends with. ``on_broken`` is called in the loop's thread when the models do not work any
-    more; all clauses have ended by then. ``clock``: seconds.
+    more; all clauses have ended by then. ``within``: what the thread's work is done in. ``clock``: seconds.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Loop:
         max_waiting: int = 64,
         tail: Sequence[int] = (),
         on_broken: Callable[[ModelsError], None] = lambda error: None,
+        within: Within = contextlib.nullcontext,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tokens = tokens
@@ -57,6 +63,7 @@ class Loop:
         self._max_waiting = max_waiting
         self._tail = list(tail)
         self._on_broken = on_broken
+        self._within = within
         self._clock = clock
         self._waiting: list[Run] = []
         self._speaking: list[Run] = []
@@ -135,9 +142,10 @@ class Loop:
 
     def _run(self) -> None:
         try:
-            while self._awaits_work():
-                while not self._refusal and self.step():
-                    pass
+            with self._within():
+                while self._awaits_work():
+                    while not self._refusal and self.step():
+                        pass
         except Exception as error:  # noqa: BLE001 - a fault here must be told to all who wait, and to the host
             log("the loop of the voice", error)
             self._break(ModelsError(f"Chatterbox failed ({type(error).__name__}); it must be started again"))

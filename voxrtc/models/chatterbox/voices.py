@@ -56,7 +56,7 @@ class Maker:
         try:
             mel, tokens = spectra.sound_mel(sound), self._codes.of(speech)
             size = min(tokens.shape[1], mel.shape[0] // 2)
-            return Voice(
+            voice = Voice(
                 name=name,
                 speaker=self._encoder.embed(bare),
                 prompt=self._codes.of(speech[: self._prompt_s * spectra.RATE], self._prompt_s * TOKENS_PER_S),
@@ -64,8 +64,11 @@ class Maker:
                 mel=mel[None, : 2 * size],
                 xvector=self._cam.embed(speech),
             )
+            if self._device.type == "cuda":
+                torch.cuda.current_stream(self._device).synchronize()  # those who speak with it do so in another stream
         except KeyError as error:
             raise ModelsError(f"the checkpoint's S3Gen lacks the weight {error}, which voices are made with") from error
+        return voice
 
 
 def built_in(path: Path, device: torch.device) -> Voice:
