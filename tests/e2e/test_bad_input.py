@@ -129,7 +129,7 @@ async def test_messages_that_are_not_understood(server: Server) -> None:
         channel.send(message)
         assert (await until("notice"))["code"] == "bad_message"
     channel.send('{"type": "config", "language": "tlh"}')
-    assert (await until("notice"))["code"] == "bad_config"
+    assert (await until("notice"))["code"] == "unsupported_language"
     channel.send('{"type": "text", "text": "Good morning."}')
     await until("reply_started")
     channel.send('{"type": "hangup"}')

@@ -1,3 +1,4 @@
+import gc
 import importlib.util
 
 import numpy as np
@@ -70,3 +71,12 @@ def test_not_installed_is_a_sentence_that_says_what_to_do(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "espeakng_loader" else find(name))
     with pytest.raises(ModelsError, match=r"pip install 'voxrtc\[espeak\]'"):
         Espeak()
+
+
+@needs_espeak
+def test_one_that_is_gone_does_not_take_the_others_sound(voice: Espeak) -> None:
+    other = Espeak()
+    assert list(other.speak("Hello.", "en"))
+    del other
+    gc.collect()
+    assert list(voice.speak("Hello.", "en"))

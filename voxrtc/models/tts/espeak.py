@@ -64,13 +64,13 @@ class Espeak:
             raise ModelsError(f"espeak-ng does not start with its data in {data.decode()}")
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._pcm = bytearray()
-        self._callback = _CALLBACK(self._take)  # kept: the library calls it for as long as it lives
-        self._library.espeak_SetSynthCallback(self._callback)
+        self._callback = _CALLBACK(self._take)  # kept: the library does not keep it
 
     def speak(self, text: str, language: str, speed: float = 1.0) -> Iterator[Spoken]:
         """The whole clause as one stretch (a few ms of work)."""
         self._choose(language)
         self._library.espeak_SetParameter(_RATE, round(WORDS_PER_MINUTE * speed), 0)
+        self._library.espeak_SetSynthCallback(self._callback)  # each time: it may hold one of an Espeak that is gone
         self._pcm.clear()
         said = text.replace("\0", " ").encode()
         status = self._library.espeak_Synth(
