@@ -392,7 +392,7 @@ async def test_commands(exchange: Open) -> None:
     await guest.until("reply_started")
     guest.say(type="config", language="tlh")
     guest.say(type="config", voice="bark")
-    assert (await guest.until("notice"))["code"] == "bad_config"
+    assert (await guest.until("notice"))["code"] == "unsupported_language"
     assert "espeak" in (await guest.until("notice"))["message"]
     guest.say(type="hangup")
     assert (await guest.until("call_ended"))["reason"] == "hangup"
@@ -441,7 +441,7 @@ async def test_a_flood_of_messages_is_bounded(exchange: Open) -> None:
     for number in range(500):
         guest.say(type="text", text=f"number {number}")
     guest.say(type="config", language="tlh")
-    await guest.until("notice", code="bad_config")
+    await guest.until("notice", code="unsupported_language")
     assert one.counted("voxrtc_notices_total", code="too_many_messages") < 20
     assert one.calls.active == 1
 
@@ -471,7 +471,7 @@ async def test_a_session_that_breaks_ends_its_own_call(exchange: Open, caplog: p
     await guest.cut()
     assert one.calls.active == 1
     other.say(type="config", language="tlh")
-    await other.until("notice", code="bad_config")
+    await other.until("notice", code="unsupported_language")
     await one.calls.hang_up(unharmed.session)
     assert "ZeroDivisionError" in caplog.text
     assert "secret" not in caplog.text

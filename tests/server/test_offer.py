@@ -169,5 +169,5 @@ async def test_a_hang_up_in_the_middle_of_many(serve: Serve) -> None:
     assert front.exchange.calls.active == 2
     for guest, _ in calls[1:]:
         guest.say(type="config", language="tlh")
-    await asyncio.gather(*(guest.until("notice", code="bad_config") for guest, _ in calls[1:]))
+    await asyncio.gather(*(guest.until("notice", code="unsupported_language") for guest, _ in calls[1:]))
     assert all(event["type"] != "call_ended" for guest, _ in calls[1:] for event in guest.told)

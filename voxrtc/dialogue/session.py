@@ -154,13 +154,14 @@ class Session:
     def _announce_call(self) -> None:
         ready = self._models.ready
         tongue = self._assistant.tongue
+        default = next(iter(ready.voices), "") if ready else ""  # what "auto" came to
         self._say(
             CallStarted,
             hears=ready.hears if ready else "",
             thinks=ready.thinks if ready else "",
             speaks=ready.speaks if ready else "",
             language=tongue.language,
-            voice=tongue.voice,
+            voice=default if tongue.voice == "auto" else tongue.voice,
             interruptions=self._caller.floor.mode,
             resumed=self._ran,
         )
