@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 import time
 import weakref
@@ -166,11 +167,17 @@ async def test_thirty_calls_leave_nothing_behind(exchange: Open, monkeypatch: py
         guests, one.guests = one.guests, []
         await asyncio.gather(*(guest.close() for guest in guests))
 
+    def tell() -> None:
+        for task in asyncio.all_tasks():  # shown where the test's time runs out
+            task.print_stack(limit=8, file=sys.stdout)
+
     process, before = psutil.Process(), asyncio.all_tasks()
+    telling = asyncio.get_running_loop().call_later(60, tell)
     await ten()
     descriptors, threads = process.num_fds(), threading.active_count()
     for _ in range(2):
         await ten()
+    telling.cancel()
     left = await idle(before)
     gc.collect()
     assert not left
