@@ -191,6 +191,7 @@ async def test_closing_an_answer_ends_both(tokens: Tokens) -> None:
         scene.runner.holds_before = 5
         stream = scene.profile.answer(ask(audio=sound(20), max_tokens=400))
         await anext(stream)
+        assert await asyncio.to_thread(scene.runner.held.wait, 30)
         await stream.aclose()
         scene.runner.hold.set()
         before = scene.mind._loop.statistics().tokens

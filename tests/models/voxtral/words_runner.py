@@ -31,6 +31,8 @@ class WordsRunner:
         self.hold.set()
         self.holds_before = 0
         """The step before which it holds by itself; 0 for none."""
+        self.held = threading.Event()
+        """Once it does."""
         self.steps = 0
         self.encoded: list[int] = []
         self.failing: set[str] = set()
@@ -70,6 +72,7 @@ class WordsRunner:
         self.steps += 1
         if self.steps == self.holds_before:
             self.hold.clear()
+            self.held.set()
         self.hold.wait(10)
         for row in rows:
             self._write(row.pages, row.position, row.token)
