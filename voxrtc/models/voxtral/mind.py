@@ -92,7 +92,7 @@ class Mind:
         return Request(read.ids, ask.max_tokens, read.clips, ask.session, sampling, frozenset(stop), urgency)
 
     async def _said(self, ask: Answer, asked: Asked) -> AsyncGenerator[Said | ToolCall, None]:
-        words, ids, text = Sorter(self._tokens), [], ""
+        words, ids, text = Sorter(self._tokens, whole_words=True), [], ""
         try:
             async for pick in asked:
                 ids.append(pick.token)
