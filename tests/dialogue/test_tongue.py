@@ -41,6 +41,10 @@ def turns(tongue: Tongue, *heard: tuple[str, float, float]) -> str:
         ([("en", SHORT_MS, 0.9), ("xx", LONG, 0.9), ("", LONG, 0.9)], "en en en"),
         ([("en", SHORT_MS, 0.9), ("de", SHORT_MS, -1.0), ("de", SHORT_MS, -1.0)], "en en de"),  # not told
         ([("en", SHORT_MS, 0.9), ("de", LONG, -1.0)], "en en"),
+        # a first turn that was hardly heard, or in no known language, does not: the next clear one does
+        ([("de", LONG, 0.2), ("en", SHORT_MS, 0.9), ("de", SHORT_MS, 0.9)], " en en"),
+        ([("de", SHORT_MS, 0.39), ("de", SHORT_MS, 0.1), ("fr", SHORT_MS, 0.4)], "  fr"),
+        ([("xx", LONG, 0.9), ("", LONG, 0.9), ("de", SHORT_MS, -1.0)], "  de"),
         ([("ru", SHORT_MS, 0.9)], "ru"),  # of those that Chatterbox adds
     ],
 )
@@ -64,6 +68,16 @@ def test_looking_ahead_changes_nothing() -> None:
     for _ in range(3):
         assert tongue.after(Heard(WORDS, "de", 0.9), SHORT_MS) == "de"
     assert tongue.settled == "en"
+
+
+def test_a_doubtful_first_turn_is_answered_in_the_default_and_leaves_the_call_open() -> None:
+    tongue = Tongue("auto", "")
+    doubtful = Heard(WORDS, "ko", 0.2)
+    assert tongue.after(doubtful, LONG) == "en"
+    assert not tongue.follow(doubtful, LONG)
+    assert (tongue.held_in, tongue.spoken, tongue.looked_as, tongue.heard_as(SHORT // 2)) == ("", "en", None, None)
+    assert tongue.follow(Heard(WORDS, "de", 0.9), SHORT_MS)
+    assert (tongue.held_in, tongue.spoken) == ("de", "de")
 
 
 def test_what_is_short_is_heard_in_the_language_of_the_call() -> None:

@@ -2,7 +2,8 @@
 
 What a recogniser takes a turn's language for is a guess: short turns, names and loan words are often taken for another
 language. So a call that follows its caller keeps to its language until two turns in a row were in the same other one,
-or one was, that was long and clearly heard.
+or one was, that was long and clearly heard. A first turn that was hardly heard does not settle it either: the call stays
+open, in FALLBACK meanwhile, and the next clear turn decides.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Tongue:
     voice: str
     models: Models | None = None
     settled: str = ""
-    """auto: the language that the call is held in; empty before the first turn."""
+    """auto: the language that the call is held in; empty before the first clear turn."""
     _other: str = ""
     _others: int = 0
     _warned: set[str] = field(default_factory=set)
@@ -82,19 +83,13 @@ class Tongue:
 
     def after(self, heard: Heard, voice_ms: float) -> str:
         """The language that the call will be held in after a turn of ``voice_ms``; changes nothing."""
-        if self.language != "auto":
-            return self.language
-        if heard.language not in ALL or heard.language == self.settled:
-            return self.settled or FALLBACK
-        if not self.settled:
-            return heard.language
-        return heard.language if self._turns(heard) >= IN_A_ROW or _sure(heard, voice_ms) else self.settled
+        return self.language if self.language != "auto" else self._settles(heard, voice_ms) or FALLBACK
 
     def follow(self, heard: Heard, voice_ms: float) -> bool:
         """Take a turn that was heard into account; whether the language of the call changed."""
         if self.language != "auto" or not heard.text.strip():
             return False
-        before, self.settled = self.settled, self.after(heard, voice_ms)
+        before, self.settled = self.settled, self._settles(heard, voice_ms)
         self._others = self._turns(heard) if heard.language != self.settled else 0
         if not _doubtful(heard):
             self._other = heard.language
@@ -107,6 +102,14 @@ class Tongue:
             return ""
         self._warned.add(language)
         return language
+
+    def _settles(self, heard: Heard, voice_ms: float) -> str:
+        """The language that this turn leaves the call settled in; empty where nothing is known yet."""
+        if heard.language not in ALL or heard.language == self.settled:
+            return self.settled
+        if not self.settled:
+            return "" if _doubtful(heard) else heard.language
+        return heard.language if self._turns(heard) >= IN_A_ROW or _sure(heard, voice_ms) else self.settled
 
     def _turns(self, heard: Heard) -> int:
         """How many turns in a row were in this language, with this one."""
