@@ -173,7 +173,8 @@ class TestCurve:
     def test_every_setting_is_one_that_may_be_configured(self) -> None:
         for rule, settings in SETTINGS.items():
             for setting in settings:
-                Endpointing.model_validate({"strategy": rule} | setting)
+                made = Endpointing.model_validate({"strategy": rule} | setting)
+                assert {key: getattr(made, key) for key in setting} == setting
 
     def test_the_document(self) -> None:
         traces = [planted(done, name) for done in (True, False) for name in (TUNED, HELD_OUT)]

@@ -2,7 +2,7 @@
 
 What a recogniser takes a turn's language for is a guess: short turns, names and loan words are often taken for another
 language. So a call that follows its caller keeps to its language until two turns in a row were in the same other one,
-or one was, that was long and clearly heard. A first turn that was hardly heard does not settle it either: the call stays
+or one was, that was long and clearly heard. A first turn that was hardly heard settles nothing either: the call stays
 open, in FALLBACK meanwhile, and the next clear turn decides.
 """
 
