@@ -18,10 +18,11 @@ from voxrtc.errors import ModelsError
 from voxrtc.languages import weight
 from voxrtc.models.broken import end_host
 from voxrtc.models.chatterbox import clips, spoken
-from voxrtc.models.chatterbox.loop import Loop, Within
+from voxrtc.models.chatterbox.loop import Loop
 from voxrtc.models.chatterbox.parts import Manner, SoundModel, TokenModel, Utterance, Voice
 from voxrtc.models.chatterbox.request import Request, Statistics
 from voxrtc.models.chatterbox.tokenizer import Piece, Tokenizer, pieces
+from voxrtc.models.gpu.driver import Within
 from voxrtc.models.profiles import Progress
 from voxrtc.models.tts.delivery import delivery
 from voxrtc.models.tts.trim import Trimmer, pause

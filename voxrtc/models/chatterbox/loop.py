@@ -7,19 +7,14 @@ as each costs about the same; but nobody's listener is to run out of sound, and 
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 
 from voxrtc.errors import GaveWay, ModelsError
-from voxrtc.models.chatterbox import faults
 from voxrtc.models.chatterbox.parts import CODES, STOP, TOKENS_PER_S, Chunk, SoundModel, TokenModel
 from voxrtc.models.chatterbox.request import Ended, Given, Request, Run, Sounded, Statistics
-from voxrtc.models.urgency import FIRST
-from voxrtc.models.voxtral.faults import log
+from voxrtc.models.gpu.driver import Driver, Within
 
 LOOK_AHEAD = 3
 """Tokens that the sound model keeps back until more have come (its encoder's pre_lookahead_len)."""
@@ -32,14 +27,10 @@ SOON_S = 0.3
 KEEPING_UP = 2 * TOKENS_PER_S
 """Steps of the token model for each second that a call of the sound model takes, before the next call: many callers
 whose chunks are due one after another would otherwise keep it from its steps, and all would starve."""
-FAILURES = 3
-"""Calls of a model in a row that fail: the CUDA context is taken for dead then."""
+REMEDY = "lower models.gpu_memory_gb or server.max_calls"
 
 
-Within = Callable[[], AbstractContextManager[None]]
-
-
-class Loop:
+class Loop(Driver[Run]):
     """Clauses of any number of threads, said by one (start()), which calls their callbacks; or by step(), in tests.
 
     ``max_waiting``: clauses that may wait for a row; of more, the least urgent are turned away. ``tail``: tokens of
@@ -58,43 +49,20 @@ class Loop:
         within: Within = contextlib.nullcontext,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__("Chatterbox", "clauses", REMEDY, max_waiting=max_waiting, on_broken=on_broken, within=within)
         self._tokens = tokens
         self._sound = sound
-        self._max_waiting = max_waiting
         self._tail = list(tail)
-        self._on_broken = on_broken
-        self._within = within
         self._clock = clock
-        self._waiting: list[Run] = []
         self._speaking: list[Run] = []
         """Those that were admitted: in a row of the token model, or only to be made into sound."""
         self._free = list(range(tokens.rows))[::-1]
-        self._arrived = 0
         self._call_s = 0.0
         """How long a call of the sound model takes, of late."""
         self._steps_since = 0
         """Steps of the token model since the last call of the sound model."""
-        self._failed_in_a_row: collections.Counter[str] = collections.Counter()
-        """By what failed: that one model works does not mean that the other does."""
-        self._counts = dict.fromkeys(("steps", "tokens", "calls", "chunks", "gave_way", "failures", "starved"), 0)
+        self._counts = dict.fromkeys(("steps", "tokens", "calls", "chunks", "gave_way", "starved"), 0)
         self._longest_gap = 0.0
-        self._thread = threading.Thread(target=self._run, name="chatterbox", daemon=True)
-        # Shared with other threads, under _changed:
-        self._changed = threading.Condition()
-        self._inbox: list[Run] = []
-        self._refusal = ""
-        """Why nothing is taken any more."""
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        """End all clauses and wait for the thread, that is, for the call of a model under way."""
-        self._refuse("Chatterbox is being closed")
-        if not self._thread.is_alive():
-            self._end_all()
-        elif threading.current_thread() is not self._thread:
-            self._thread.join()
 
     # -- any thread -----------------------------------------------------------------------------------------
 
@@ -104,14 +72,7 @@ class Loop:
 
         Raises ModelsError where nothing is taken (any more).
         """
-        run = Run(request, on_sound, on_end, self._clock())
-        with self._changed:
-            if self._refusal:
-                raise ModelsError(self._refusal)
-            if len(self._inbox) > self._max_waiting:
-                raise self._busy()
-            self._inbox.append(run)
-            self._changed.notify()
+        self._hand_in([Run(request, on_sound, on_end, self._clock())])
 
     def cancel(self, request: Request) -> None:
         """End ``request`` before the next step. It is told no sound after the call under way."""
@@ -119,8 +80,9 @@ class Loop:
 
     def statistics(self) -> Statistics:
         return Statistics(
-            waiting=len(self._inbox) + len(self._waiting),
+            waiting=self._queue,
             speaking=len(self._speaking),
+            failures=self._failures,
             longest_gap_ms=self._longest_gap * 1000,
             **self._counts,
         )
@@ -132,40 +94,14 @@ class Loop:
         self._take_in()
         self._end_cancelled()
         self._admit()
-        for run in sorted(self._waiting, key=Run.rank)[self._max_waiting :]:
-            self._end(run, GaveWay("given up: too many clauses wait") if run.level > FIRST else self._busy())
+        self._turn_away()
         self._next_tokens()
         self._make_sound()
-        if max(self._failed_in_a_row.values(), default=0) >= FAILURES and not self._refusal:
-            self._break(ModelsError("the GPU failed three times in a row; Chatterbox must be started again"))
+        self._break_if_dead()
         return bool(self._inbox or self._waiting or self._speaking)
 
-    def _run(self) -> None:
-        try:
-            with self._within():
-                while self._awaits_work():
-                    while not self._refusal and self.step():
-                        pass
-        except Exception as error:  # noqa: BLE001 - a fault here must be told to all who wait, and to the host
-            log("the loop of the voice", error)
-            self._break(ModelsError(f"Chatterbox failed ({type(error).__name__}); it must be started again"))
-        finally:
-            self._end_all()
-
-    def _awaits_work(self) -> bool:
-        """Wait for a clause; False when the loop is to end."""
-        with self._changed:
-            while not self._inbox and not self._refusal:
-                self._changed.wait()
-            return not self._refusal
-
-    def _take_in(self) -> None:
-        with self._changed:
-            arrived, self._inbox = self._inbox, []
-        for run in arrived:
-            self._arrived += 1
-            run.number = self._arrived
-        self._waiting += arrived
+    def _under_way(self) -> list[Run]:
+        return self._speaking
 
     def _end_cancelled(self) -> None:
         for run in [run for run in (*self._waiting, *self._speaking) if run.request.cancelled]:
@@ -188,9 +124,9 @@ class Loop:
                 run.stream = self._sound.open(utterance.voice, utterance.manner.seed)
                 self._tokens.begin(run.row, utterance)
             except Exception as error:  # noqa: BLE001 - told to the one it was for
-                self._failed([run], "the beginning of a clause", error)
+                self._failed([run], "the beginning of a clause", error, "the beginning of a clause")
             else:
-                self._failed_in_a_row.pop("the beginning of a clause", None)
+                self._worked("the beginning of a clause")
 
     def _make_way(self, run: Run) -> None:
         """Where there is no row, end the least urgent, the youngest of these, if ``run`` is more urgent."""
@@ -222,9 +158,9 @@ class Loop:
         try:
             picked = self._tokens.step([run.row for run in runs if run.row is not None])
         except Exception as error:  # noqa: BLE001 - told to those it was for
-            self._failed(runs, "a step of the voice", error)
+            self._failed(runs, "a step of the voice", error, "a step of the voice")
             return
-        self._failed_in_a_row.pop("a step of the voice", None)
+        self._worked("a step of the voice")
         for run, token in zip(runs, picked, strict=True):
             self._take(run, token)
 
@@ -259,9 +195,9 @@ class Loop:
         try:
             sounds = self._sound.sound(chunks)
         except Exception as error:  # noqa: BLE001 - told to those it was for
-            self._failed(runs, "the sound of a chunk", error)
+            self._failed(runs, "the sound of a chunk", error, "the sound of a chunk")
             return
-        self._failed_in_a_row.pop("the sound of a chunk", None)
+        self._worked("the sound of a chunk")
         now = self._clock()
         self._call_s += 0.3 * (now - began - self._call_s)
         for run, chunk, samples in zip(runs, chunks, sounds, strict=True):
@@ -305,10 +241,7 @@ class Loop:
             self._longest_gap = max(self._longest_gap, now - run.starves)
             run.heard += now - run.starves  # the listener goes on from here
         run.samples += sounded.samples.size
-        try:
-            run.on_sound(sounded)
-        except Exception as error:  # noqa: BLE001 - one reader's fault must not end the others
-            log("telling a stretch of sound", error)
+        if not self._tell("a stretch of sound", run.on_sound, sounded):
             self._end(run, ModelsError("whoever asked does not take the sound"))
 
     # -- ends -------------------------------------------------------------------------------------------------
@@ -319,33 +252,4 @@ class Loop:
                 runs.remove(run)
         self._release(run)
         run.stream = None
-        try:
-            run.on_end(end)
-        except Exception as error:  # noqa: BLE001 - as with on_sound
-            log("telling the end of a clause", error)
-
-    def _failed(self, runs: Sequence[Run], what: str, error: Exception) -> None:
-        """A call of a model failed, which was for ``runs``."""
-        log(what, error)
-        self._counts["failures"] += 1
-        self._failed_in_a_row[what] += 1
-        for run in runs:
-            self._end(run, ModelsError(faults.sentence(error)))
-
-    def _break(self, error: ModelsError) -> None:
-        self._refuse(str(error))
-        self._end_all()
-        self._on_broken(error)
-
-    def _refuse(self, why: str) -> None:
-        with self._changed:
-            self._refusal = self._refusal or why
-            self._changed.notify()
-
-    def _end_all(self) -> None:
-        self._take_in()
-        for run in [*self._waiting, *self._speaking]:
-            self._end(run, ModelsError(self._refusal))
-
-    def _busy(self) -> ModelsError:
-        return ModelsError(f"Chatterbox has {self._max_waiting} clauses waiting; try again shortly")
+        self._tell("the end of a clause", run.on_end, end)

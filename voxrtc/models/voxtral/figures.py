@@ -51,7 +51,6 @@ class Figures:
         self.prefilled = 0
         self.reused = 0
         self.gave_way = 0
-        self.failures = 0
         self.longest_delay = 0.0
         """Seconds."""
         self._usages: dict[str, Usage] = {}

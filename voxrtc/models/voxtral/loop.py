@@ -7,13 +7,12 @@ Sarathi-Serve (Agrawal et al., arXiv:2403.02310), so that nobody's speech stutte
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from voxrtc.errors import GaveWay, ModelsError
-from voxrtc.models.urgency import FIRST
-from voxrtc.models.voxtral import faults, turns
+from voxrtc.models.gpu.driver import Driver
+from voxrtc.models.voxtral import turns
 from voxrtc.models.voxtral.encodings import Encodings
 from voxrtc.models.voxtral.figures import Figures, Statistics
 from voxrtc.models.voxtral.limits import measure, most_tokens
@@ -25,11 +24,10 @@ STEP_MS = 30.0
 """How long prompt work may delay the next step of what runs. With a step of 6 ms that leaves 25 tokens a second."""
 ALONE_MS = 100.0
 """The same where nothing decodes: how long somebody who comes then may have to wait."""
-FAILURES = 3
-"""Calls of the runner in a row that fail: the CUDA context is taken for dead then."""
+REMEDY = "lower models.gpu_memory_gb or models.context_tokens, or set models.quantize to int8 or int4"
 
 
-class Loop:
+class Loop(Driver[Run]):
     """Requests of any number of threads, done by one (start()), which calls their callbacks; or by step(), in tests.
 
     ``max_waiting``: requests that may wait for memory; of more, the least urgent are turned away. ``on_broken`` is
@@ -45,36 +43,15 @@ class Loop:
         on_broken: Callable[[ModelsError], None] = lambda error: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__("Voxtral", "requests", REMEDY, max_waiting=max_waiting, on_broken=on_broken)
         self._runner = runner
-        self._max_waiting = max_waiting
-        self._on_broken = on_broken
         self._clock = clock
         self._slots = Slots(runner.pages, runner.page_size)
         self._most_tokens = most_tokens(runner)
         self._encodings = Encodings(runner)
         self._figures = Figures()
-        self._waiting: list[Run] = []
         self._reading: list[Run] = []
         self._decoding: list[Run] = []
-        self._arrived = 0
-        self._failed_in_a_row = 0
-        self._thread = threading.Thread(target=self._run, name="voxtral", daemon=True)
-        # Shared with other threads, under _changed:
-        self._changed = threading.Condition()
-        self._inbox: list[Run] = []
-        self._refusal = ""
-        """Why nothing is taken any more."""
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        """End all requests and wait for the thread, that is, for the call of the runner under way."""
-        self._refuse("Voxtral is being closed")
-        if not self._thread.is_alive():
-            self._end_all()
-        elif threading.current_thread() is not self._thread:
-            self._thread.join()
 
     # -- any thread -----------------------------------------------------------------------------------------
 
@@ -92,13 +69,7 @@ class Loop:
         for request, on_pick, on_end in asked:
             runs.append(Run(request, on_pick, on_end, spans_of(request.ids, request.clips)))
             measure(request, self._runner)
-        with self._changed:
-            if self._refusal:
-                raise ModelsError(self._refusal)
-            if len(self._inbox) > self._max_waiting:
-                raise self._busy()
-            self._inbox += runs
-            self._changed.notify()
+        self._hand_in(runs)
 
     def cancel(self, request: Request) -> None:
         """End ``request`` before the next step. It is told no pick after the step under way."""
@@ -107,7 +78,7 @@ class Loop:
     def statistics(self) -> Statistics:
         figures, slots = self._figures, self._slots
         return Statistics(
-            waiting=len(self._inbox) + len(self._waiting),
+            waiting=self._queue,
             running=len(self._reading) + len(self._decoding),
             steps=figures.steps,
             tokens=figures.tokens,
@@ -115,7 +86,7 @@ class Loop:
             reused=figures.reused,
             encoded=self._encodings.encoded,
             gave_way=figures.gave_way,
-            failures=figures.failures,
+            failures=self._failures,
             pages=self._runner.pages,
             pages_free=slots.free,
             pages_idle=slots.idle,
@@ -138,40 +109,17 @@ class Loop:
         self._take_in()
         self._end_cancelled()
         self._admit()
-        for run in turns.surplus(self._waiting, self._max_waiting):
-            self._end(run, GaveWay("given up: too many requests wait") if run.level > FIRST else self._busy())
+        self._turn_away()
         self._read()
         self._decode()
-        if self._failed_in_a_row >= FAILURES and not self._refusal:
-            self._break(ModelsError("the GPU failed three times in a row; Voxtral must be started again"))
+        self._break_if_dead()
         return bool(self._inbox or self._waiting or self._reading or self._decoding)
 
-    def _run(self) -> None:
-        try:
-            while self._awaits_work():
-                while not self._refusal and self.step():
-                    pass
-        except Exception as error:  # noqa: BLE001 - a fault here must be told to all who wait, and to the host
-            faults.log("the loop", error)
-            self._break(ModelsError(f"Voxtral failed ({type(error).__name__}); it must be started again"))
-        finally:
-            self._end_all()
+    def _arrives(self, run: Run) -> None:
+        self._encodings.join(clip for _, clip in run.spans)
 
-    def _awaits_work(self) -> bool:
-        """Wait for a request; False when the loop is to end."""
-        with self._changed:
-            while not self._inbox and not self._refusal:
-                self._changed.wait()
-            return not self._refusal
-
-    def _take_in(self) -> None:
-        with self._changed:
-            arrived, self._inbox = self._inbox, []
-            self._waiting += arrived
-        for run in arrived:
-            self._arrived += 1
-            run.number = self._arrived
-            self._encodings.join(clip for _, clip in run.spans)
+    def _under_way(self) -> list[Run]:
+        return [*self._reading, *self._decoding]
 
     def _end_cancelled(self) -> None:
         for runs in (self._waiting, self._reading, self._decoding):
@@ -202,7 +150,7 @@ class Loop:
         short = pages - self._slots.available
         if short <= 0:
             return
-        for victim in turns.victims([*self._reading, *self._decoding], run.level, short):
+        for victim in turns.victims(self._under_way(), run.level, short):
             self._figures.gave_way += 1
             self._end(victim, GaveWay("given up: its GPU memory was needed for what a caller waits for"))
 
@@ -226,7 +174,7 @@ class Loop:
             hearers = [run for run in (*self._waiting, *self._reading) if any(clip is c for _, c in run.spans)]
             self._failed(hearers, "the encoder", error)
         else:
-            self._failed_in_a_row = 0
+            self._worked()
 
     def _prefill(self, run: Run) -> None:
         request, slot = run.request, run.memory
@@ -241,7 +189,7 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - told to the one it was for
             self._failed([run], "a prefill", error)
             return
-        self._failed_in_a_row = 0
+        self._worked()
         self._figures.prefilled += len(ids)
         slot.ids += ids
         self._has_read(run)
@@ -278,7 +226,7 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - told to those it was for
             self._failed(runs, "a step", error)
             return
-        self._failed_in_a_row = 0
+        self._worked()
         now = self._clock()
         for run, pick in zip(runs, picks, strict=True):
             run.memory.ids.append(run.token)
@@ -296,10 +244,7 @@ class Loop:
         if pick.token in request.stop:
             self._end(run, End.STOP)
             return
-        try:
-            run.on_pick(pick)
-        except Exception as error:  # noqa: BLE001 - one reader's fault must not end the others
-            faults.log("telling a token", error)
+        if not self._tell("a token", run.on_pick, pick):
             self._end(run, ModelsError("whoever asked does not take the answer"))
             return
         if run.picked == request.max_tokens:
@@ -319,33 +264,7 @@ class Loop:
         if run.slot is not None:
             (self._slots.give if keep else self._slots.drop)(run.slot)
         run.request.end = end
-        try:
-            run.on_end(end)
-        except Exception as error:  # noqa: BLE001 - as with on_pick
-            faults.log("telling the end of a request", error)
+        self._tell("the end of a request", run.on_end, end)
 
-    def _failed(self, runs: Iterable[Run], what: str, error: Exception) -> None:
-        """A call of the runner failed, which was for ``runs``."""
-        faults.log(what, error)
-        self._figures.failures += 1
-        self._failed_in_a_row += 1
-        for run in list(runs):
-            self._end(run, ModelsError(faults.sentence(error)), keep=False)
-
-    def _break(self, error: ModelsError) -> None:
-        self._refuse(str(error))
-        self._end_all()
-        self._on_broken(error)
-
-    def _refuse(self, why: str) -> None:
-        with self._changed:
-            self._refusal = self._refusal or why
-            self._changed.notify()
-
-    def _end_all(self) -> None:
-        self._take_in()
-        for run in [*self._waiting, *self._reading, *self._decoding]:
-            self._end(run, ModelsError(self._refusal))
-
-    def _busy(self) -> ModelsError:
-        return ModelsError(f"Voxtral has {self._max_waiting} requests waiting; try again shortly")
+    def _end_failed(self, run: Run, error: ModelsError) -> None:
+        self._end(run, error, keep=False)

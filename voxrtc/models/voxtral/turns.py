@@ -29,8 +29,3 @@ def victims(running: Iterable[Run], level: int, short: int) -> list[Run]:
         given.append(run)
         short -= run.memory.most
     return given if short <= 0 else []
-
-
-def surplus(waiting: Sequence[Run], bound: int) -> list[Run]:
-    """Who is turned away where more than ``bound`` wait: the least urgent, of these the youngest."""
-    return sorted(waiting, key=Run.rank)[bound:]

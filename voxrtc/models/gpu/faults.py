@@ -1,4 +1,4 @@
-"""Failures of the GPU as sentences a user can act on."""
+"""Failures of a model on the GPU as sentences a user can act on, and as lines of the log without anybody's words."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from voxrtc.errors import ModelsError
 logger = logging.getLogger(__name__)
 
 
-def sentence(error: Exception) -> str:
-    """What to tell of a call that failed. The message of an unknown error is left out: it may hold what was said."""
+def sentence(error: Exception, title: str, remedy: str) -> str:
+    """What to tell of a call of the model ``title`` that failed. ``remedy``: what helps where the GPU's memory is too
+    small. The message of an unknown error is left out: it may hold what was said."""
     if isinstance(error, ModelsError):
         return str(error)
     # torch.OutOfMemoryError, which must be told apart here without importing torch.
     if type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower():
-        return (
-            "the GPU is out of memory; lower models.gpu_memory_gb or models.context_tokens, "
-            "or set models.quantize to int8 or int4"
-        )
-    return f"Voxtral failed ({type(error).__name__})"
+        return f"the GPU is out of memory for {title}; {remedy}"
+    return f"{title} failed ({type(error).__name__})"
 
 
 def log(what: str, error: Exception) -> None:
