@@ -15,7 +15,8 @@ from tests.conftest import Open
 from tests.dialogue.scripted import READY, ScriptedModels
 from tests.media.callers import clip
 from voxrtc import call as call_module
-from voxrtc.call import COMMANDS, WAITING_PEERS
+from voxrtc.call import COMMANDS, WAITING_LINES
+from voxrtc.commands import HangUp, Interrupt
 from voxrtc.errors import CallsFull, ConfigError, SdpError, UnknownCall
 from voxrtc.events import Notice
 from voxrtc.media.ice import Trickled
@@ -277,13 +278,13 @@ async def test_who_offers_again_too_fast_is_turned_away(exchange: Open, monkeypa
 
     async def slow(peer: Peer) -> None:
         put_down.append(peer)
-        if len(put_down) == WAITING_PEERS:  # those that were superseded, and the one that is turned away
+        if len(put_down) == WAITING_LINES:  # those that were superseded, and the one that is turned away
             holding.set()
         await holding.wait()
         await close(peer)
 
     monkeypatch.setattr(Peer, "close", slow)
-    offers = [await one.guest().offer() for _ in range(WAITING_PEERS + 1)]
+    offers = [await one.guest().offer() for _ in range(WAITING_LINES + 1)]
     for offer in offers[:-1]:  # each is given up for the next
         await one.calls.offer(offer, first.resume)
     with pytest.raises(CallsFull, match="too often"):
@@ -294,7 +295,7 @@ async def test_who_offers_again_too_fast_is_turned_away(exchange: Open, monkeypa
 async def test_the_end_comes_through_however_many_peers_wait(exchange: Open) -> None:
     one = exchange()
     _, first = await one.up()
-    offers = [await one.guest().offer() for _ in range(WAITING_PEERS)]
+    offers = [await one.guest().offer() for _ in range(WAITING_LINES)]
     await asyncio.gather(*(one.calls.offer(offer, first.resume) for offer in offers))
     await one.calls.hang_up(first.session)
     assert one.calls.active == one.calls.waiting == 0
@@ -351,7 +352,8 @@ async def test_candidates_go_to_the_newest_peer(exchange: Open, monkeypatch: pyt
     monkeypatch.setattr(Peer, "add_candidate", note)
     one = exchange()
     _, first = await one.up()
-    old = one.calls._calls[first.session].peer
+    leg = one.calls._calls[first.session].leg
+    old = leg.line if leg is not None else None
     await one.calls.offer(await one.guest().offer(), first.resume)
     await one.calls.add_candidates(first.session, [Trickled("x", "0"), Trickled("")])
     assert len(got) == 2
@@ -365,7 +367,7 @@ async def test_candidates_for_nobody(exchange: Open) -> None:
     guest, first = await one.up()
     await guest.close()
     await one.settle(active=0)
-    with pytest.raises(UnknownCall, match="no connection"):
+    with pytest.raises(UnknownCall, match="no WebRTC connection"):
         await one.calls.add_candidates(first.session, [])
 
 
@@ -435,7 +437,7 @@ async def test_a_flood_of_messages_is_bounded(exchange: Open) -> None:
     guest, answered = await one.up()
     call = one.calls._calls[answered.session]
     for _ in range(20 * COMMANDS):  # in one go: nothing can be obeyed in between
-        call._on_message({"type": "interrupt"})
+        call._take_command(Interrupt())
     assert call._commands.qsize() == COMMANDS
     assert (await guest.until("notice"))["code"] == "too_many_messages"
     for number in range(500):
@@ -451,8 +453,8 @@ async def test_a_hang_up_is_heard_through_a_flood(exchange: Open) -> None:
     guest, answered = await one.up()
     call = one.calls._calls[answered.session]
     for _ in range(2 * COMMANDS):
-        call._on_message({"type": "interrupt"})
-    call._on_message({"type": "hangup"})
+        call._take_command(Interrupt())
+    call._take_command(HangUp())
     await guest.until("call_ended", reason="hangup")
 
 

@@ -16,7 +16,20 @@ FLOORS = [
     {"dialogue"},
     {"endpointing", "transcription"},
     {"media", "models"},
-    {"audio", "commands", "config", "errors", "events", "languages", "metrics", "settings", "sources", "urls"},
+    {
+        "audio",
+        "commands",
+        "config",
+        "errors",
+        "events",
+        "languages",
+        "lines",
+        "metrics",
+        "plain",
+        "settings",
+        "sources",
+        "urls",
+    },
 ]
 """From the top. A room imports from its own floor only if it is the base, else only from below."""
 

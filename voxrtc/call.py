@@ -9,10 +9,10 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic, time
-from typing import Any
 
-from voxrtc.commands import AnyCommand, Configure, ExportMemory, HangUp, Interrupt, PushToTalk, Text, ToolResult, parse
+from voxrtc.commands import AnyCommand, Configure, ExportMemory, HangUp, Interrupt, PushToTalk, Text, ToolResult
 from voxrtc.dialogue.functions import Function
 from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
@@ -23,7 +23,7 @@ from voxrtc.endpointing.detector import Detector
 from voxrtc.endpointing.networks import Networks
 from voxrtc.errors import CallsFull, VoxrtcError, frames
 from voxrtc.events import CallEnded, CallMoved, ConnectionLost, Event, MediaStats, Notice
-from voxrtc.media.peer import Peer
+from voxrtc.lines import Leg, Line, Message
 from voxrtc.media.totals import LinkTotals
 from voxrtc.metrics import Metrics
 from voxrtc.models.verbs import Models
@@ -32,8 +32,8 @@ from voxrtc.settings import Settings
 logger = logging.getLogger(__name__)
 
 STATS_EVERY_S = 2.0
-WAITING_PEERS = 4
-"""Peers that may wait to carry one call, connected or not; a caller who re-offers faster than this is turned away."""
+WAITING_LINES = 4
+"""Lines that may wait to carry one call, connected or not; a caller who re-offers faster than this is turned away."""
 ASK_S = 0.5
 """Seconds in which a caller may show that it is still on its old line when it comes back on another."""
 COMMANDS = 32
@@ -64,11 +64,11 @@ class Call:
         """``memory``: of an earlier conversation, to go on with."""
         self.id = secrets.token_urlsafe(9)
         self.resume = secrets.token_urlsafe(24)
-        self.peer: Peer | None = None
+        self.leg: Leg | None = None
         """Who carries it now."""
         self.ending: Ending | None = None
         """Set once it is to end; nobody can take it up any more."""
-        self._coming: deque[Peer] = deque()
+        self._coming: deque[Leg] = deque()
         self._aside = Tasks(self._broke)
         self._closing: set[asyncio.Task[None]] = set()
         self._recap = Recap()
@@ -95,7 +95,7 @@ class Call:
         )
 
     async def live(self) -> None:
-        """Let one peer after another carry the session, until the call is to end or nobody comes back."""
+        """Let one line after another carry the session, until the call is to end or nobody comes back."""
         try:
             while self.ending is None:
                 if self._coming:
@@ -110,22 +110,22 @@ class Call:
             await self._aside.close()
             await asyncio.gather(*self._closing)
 
-    def take(self, peer: Peer, silent_s: float | None = None) -> None:
-        """Let ``peer`` carry the call once it is connected, or at once where no other does. ``silent_s``: for how long
+    def take(self, leg: Leg, silent_s: float | None = None) -> None:
+        """Let ``leg`` carry the call once it is connected, or at once where no other does. ``silent_s``: for how long
         the caller has had nothing on its old line. Raises CallsFull when too many wait for that already."""
-        # Whoever offers anew has given up what it offered before, where that is not connected.
-        self._put_down(earlier for earlier in tuple(self._coming) if not earlier.up)
-        if len(self._coming) + len(self._closing) >= WAITING_PEERS:
+        # Whoever comes anew has given up the lines from before that are not connected.
+        self._put_down(earlier for earlier in tuple(self._coming) if not earlier.line.up)
+        if len(self._coming) + len(self._closing) >= WAITING_LINES:
             raise CallsFull("this call is being reconnected too often; try again in a moment", 1)
-        peer.channel.on_message = self._on_message
-        peer.channel.on_bad_message = self._on_bad_message
-        peer.on_change = self._changed.set
-        self._coming.append(peer)
+        leg.line.on_message = partial(self._on_message, leg)
+        leg.line.on_bad_message = self._on_bad_message
+        leg.line.on_change = self._changed.set
+        self._coming.append(leg)
         self._changed.set()
-        if self.peer is not None:
+        if self.leg is not None:
             if silent_s is not None:
-                self.peer.missed(silent_s)
-            self._aside.spawn(self.peer.ask(ASK_S), "asking on the old line")
+                self.leg.line.missed(silent_s)
+            self._aside.spawn(self.leg.line.ask(ASK_S), "asking on the old line")
 
     def end(self, ending: Ending) -> None:
         """End the call, if it is not ending already: ``live`` returns when everything below it is gone."""
@@ -136,54 +136,53 @@ class Call:
     def emit(self, event: Event) -> None:
         """Tell the metrics, and the caller if there is one."""
         self._metrics.observe(event)
-        if self.peer is not None:
-            self.peer.channel.send(event.to_json())
-            for told in self._recap.add(event):
-                self.peer.channel.send(told.to_json())
-        else:
-            self._recap.add(event)
+        again = self._recap.add(event)
+        if self.leg is not None:
+            for told in (event, *again):
+                self.leg.tell(told)
         if isinstance(event, CallEnded):
             logger.info("call %s: over (%s) after %.0f s", self.id, event.reason, monotonic() - self._began)
 
     @property
     def carried(self) -> bool:
-        """Whether a peer carries the call, or is about to."""
-        return self.peer is not None or bool(self._coming)
+        """Whether a line carries the call, or is about to."""
+        return self.leg is not None or bool(self._coming)
 
     @property
-    def newest(self) -> Peer | None:
-        """The peer that was taken last, where it is not gone."""
-        return self._coming[-1] if self._coming else self.peer
+    def newest(self) -> Line | None:
+        """The line that was taken last, where it is not gone."""
+        leg = self._coming[-1] if self._coming else self.leg
+        return leg.line if leg is not None else None
 
     async def _until(self, happened: Callable[[], bool]) -> None:
-        """Wait until the call is to end, or something has happened that the peers tell."""
+        """Wait until the call is to end, or something has happened that the lines tell."""
         while self.ending is None and not happened():
             self._changed.clear()
             await self._changed.wait()
 
     def _succeeded(self) -> bool:
-        """Whether another peer is connected; those that are gone are put down."""
-        self._put_down(gone for gone in tuple(self._coming) if gone.gone)
-        return any(peer.up for peer in self._coming)
+        """Whether another line is connected; those that are gone are put down."""
+        self._put_down(leg for leg in tuple(self._coming) if leg.line.gone)
+        return any(leg.line.up for leg in self._coming)
 
-    def _next(self) -> Peer:
+    def _next(self) -> Leg:
         """Who is to carry the call: the newest that is connected, or else the newest; those that came before it are
         given up."""
-        chosen = next((peer for peer in reversed(self._coming) if peer.up), self._coming[-1])
-        self._put_down(itertools.takewhile(lambda peer: peer is not chosen, tuple(self._coming)))
+        chosen = next((leg for leg in reversed(self._coming) if leg.line.up), self._coming[-1])
+        self._put_down(itertools.takewhile(lambda leg: leg is not chosen, tuple(self._coming)))
         self._coming.remove(chosen)
         return chosen
 
-    def _put_down(self, peers: Iterable[Peer]) -> None:
-        for peer in peers:
-            self._coming.remove(peer)
-            self._close(peer)
+    def _put_down(self, legs: Iterable[Leg]) -> None:
+        for leg in legs:
+            self._coming.remove(leg)
+            self._close(leg)
 
-    def _close(self, peer: Peer) -> None:
-        """Free ``peer``; nobody waits for that but the end of the call."""
-        if peer.up and self.ending is None:
-            peer.channel.send(CallMoved(call=self.id, at=self._session.position, time=time()).to_json())
-        closing = asyncio.create_task(_see_off(peer), name="closing a peer")
+    def _close(self, leg: Leg) -> None:
+        """Free its line; nobody waits for that but the end of the call."""
+        if leg.line.up and self.ending is None:
+            leg.tell(CallMoved(call=self.id, at=self._session.position, time=time()))
+        closing = asyncio.create_task(_see_off(leg.line), name="closing a line")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
@@ -209,39 +208,39 @@ class Call:
         except TimeoutError:
             self.end(Ending(reason, "The caller did not come back."))
 
-    async def _carry(self, peer: Peer) -> None:
-        """Run the session on ``peer`` until it is gone, another one is connected, or the call is to end."""
-        self.peer = peer
-        conversing = asyncio.create_task(self._converse(peer), name="call-peer")
+    async def _carry(self, leg: Leg) -> None:
+        """Run the session on ``leg`` until its line is gone, another one is connected, or the call is to end."""
+        self.leg = leg
+        conversing = asyncio.create_task(self._converse(leg.line), name="call-line")
         changing = asyncio.create_task(self._until(self._succeeded), name="call-change")
         try:
             await asyncio.wait({conversing, changing}, return_when=asyncio.FIRST_COMPLETED)
-            self._tell_stats(peer)
+            self._tell_stats(leg.line)
             self._totals.join()
             if self.ending is not None:  # the caller can still be told
                 await self._session.close(self.ending.reason, self.ending.detail)
-                await peer.finish()
+                await leg.line.finish()
         finally:
-            peer.leave()
+            leg.line.leave()
             for task in (conversing, changing):
                 task.cancel()
             await asyncio.gather(conversing, changing, return_exceptions=True)
-            self.peer = None
-            self._close(peer)
+            self.leg = None
+            self._close(leg)
 
-    async def _converse(self, peer: Peer) -> None:
+    async def _converse(self, line: Line) -> None:
         """As _talk; what nobody expected ends this call with a reason, and no other."""
         try:
-            await self._talk(peer)
+            await self._talk(line)
         except Exception as error:  # noqa: BLE001 - other calls must not end of it
             # Not logger.exception: the message of an error may hold what a caller said.
             logger.error("call %s: broke of %s", self.id, frames(error))  # noqa: TRY400
             self.end(Ending("error", "Something broke in this call; please call again."))
 
-    async def _talk(self, peer: Peer) -> None:
-        """One peer's time: connect, talk, until it is gone. Ends the call only where it cannot go on."""
+    async def _talk(self, line: Line) -> None:
+        """One line's time: connect, talk, until it is gone. Ends the call only where it cannot go on."""
         try:
-            await peer.connected()
+            await line.connected()
         except VoxrtcError as error:
             logger.info("call %s: %s", self.id, error)
             if not self._talked and not self._coming:
@@ -249,39 +248,46 @@ class Call:
             return
         self._talked, self._told_lost = True, False
         async with asyncio.TaskGroup() as group:
-            beside = [group.create_task(self._report_stats(peer)), group.create_task(self._obey())]
-            await self._session.run(peer.ears, peer.mouth)
+            beside = [group.create_task(self._report_stats(line)), group.create_task(self._obey())]
+            await self._session.run(line.ears, line.mouth)
             for task in beside:
                 task.cancel()
         if self._session.closed:
             self.end(Ending("expired"))  # by itself, and it has said why
             return
-        reason = await peer.closed()
-        logger.info("call %s: its peer is gone (%s) %s", self.id, reason, peer.detail)
+        reason = await line.closed()
+        logger.info("call %s: its line is gone (%s) %s", self.id, reason, line.detail)
         if reason == "error":
-            self.end(Ending("error", peer.detail))
+            self.end(Ending("error", line.detail))
         # Also after a proper goodbye it is waited for: a page that is loaded anew says one, and comes back.
-        self._left = "hangup" if reason == "hangup" else "lost", peer.detail
+        self._left = "hangup" if reason == "hangup" else "lost", line.detail
 
-    async def _report_stats(self, peer: Peer) -> None:
+    async def _report_stats(self, line: Line) -> None:
         while True:
             await asyncio.sleep(STATS_EVERY_S)
-            self._tell_stats(peer)
+            self._tell_stats(line)
 
-    def _tell_stats(self, peer: Peer) -> None:
+    def _tell_stats(self, line: Line) -> None:
         """Tell what the link has counted, while the call is not over."""
         if not self._session.closed:
-            counted = self._totals.of(peer.stats())
-            self.emit(MediaStats(call=self.id, at=self._session.position, time=time(), **counted))
+            counted = line.stats()
+            if counted is not None:
+                totals = self._totals.of(counted)
+                self.emit(MediaStats(call=self.id, at=self._session.position, time=time(), **totals))
 
-    # -- what the data channel brings ------------------------------------------------------------------------
+    # -- what the caller asks ---------------------------------------------------------------------------------
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def _on_message(self, leg: Leg, message: Message) -> None:
         try:
-            command = parse(message)
+            for asked in leg.dialect.read(message):
+                if isinstance(asked, str):
+                    leg.line.send(asked)
+                else:
+                    self._take_command(asked)
         except ValueError as error:
             self._on_bad_message(str(error))
-            return
+
+    def _take_command(self, command: AnyCommand) -> None:
         if isinstance(command, HangUp):
             self.end(Ending("hangup"))
             return
@@ -317,7 +323,7 @@ class Call:
                     self._session.export_memory()
 
 
-async def _see_off(peer: Peer) -> None:
-    """Let ``peer`` have what was sent to it, and free it."""
-    await peer.finish()
-    await peer.close()
+async def _see_off(line: Line) -> None:
+    """Let the caller have what was sent on ``line``, and free it."""
+    await line.finish()
+    await line.close()

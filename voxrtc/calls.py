@@ -13,14 +13,24 @@ from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.endpointing.networks import Networks
 from voxrtc.errors import BadMemory, CallsFull, UnknownCall, frames
+from voxrtc.lines import Dialect, Leg
 from voxrtc.media.ice import Trickled
 from voxrtc.media.peer import Peer
 from voxrtc.media.site import Site
 from voxrtc.metrics import Metrics
 from voxrtc.models.verbs import Models
+from voxrtc.plain import Plain
 from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a caller gets for a line: the call's name, and the token that brings the session back."""
+
+    session: str
+    resume: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ class Calls:
 
     @property
     def active(self) -> int:
-        """Calls that have a peer, and offers being answered."""
+        """Calls that have a line, and offers being answered."""
         return self._answering + sum(call.carried for call in self._calls.values())
 
     @property
@@ -67,11 +77,16 @@ class Calls:
         return sum(not call.carried for call in self._calls.values())
 
     async def offer(
-        self, sdp: str, resume: str | None = None, memory: str | None = None, silent_ms: float | None = None
+        self,
+        sdp: str,
+        resume: str | None = None,
+        memory: str | None = None,
+        silent_ms: float | None = None,
+        dialect: Dialect | None = None,
     ) -> Answered:
         """Answer a caller's offer with a new call, or with the session that ``resume`` names if it still lives.
         A new call goes on from ``memory`` (Memory.to_json). ``silent_ms``: for how long the caller has had nothing on
-        the connection that it had.
+        the connection that it had. ``dialect``: what is spoken on its data channel; the plain one if none.
 
         Raises CallsFull where there is no room (yet), SdpError where the offer cannot be answered, BadMemory.
         """
@@ -81,26 +96,36 @@ class Calls:
             self._remembered(memory)  # before the work of a peer
         lines = 0 if back is not None and back.carried else 1  # who comes back before its peer is gone has one
         self._answering += lines
+        dialect = dialect or Plain()
         try:
-            peer = await Peer.answer(sdp, self._settings, self._site)
+            peer = await Peer.answer(sdp, self._settings, self._site, dialect)
         finally:
             self._answering -= lines
         try:
-            back = self._resumed(resume)
-            self._admit(back)  # once more: what lived may have ended meanwhile, and the server may be closing
-            call = back or self._begin(self._remembered(memory))
-            call.take(peer, None if silent_ms is None else silent_ms / 1000)
+            # Admitted once more: what lived may have ended meanwhile, and the server may be closing.
+            joined = self.join(Leg(peer, dialect), resume, memory, silent_ms)
         except (CallsFull, BadMemory):
             await peer.close()
             raise
-        return Answered(session=call.id, sdp=peer.sdp, resume=call.resume)
+        return Answered(session=joined.session, sdp=peer.sdp, resume=joined.resume)
+
+    def join(
+        self, leg: Leg, resume: str | None = None, memory: str | None = None, silent_ms: float | None = None
+    ) -> Joined:
+        """Let ``leg``, whose line may yet have to be connected, carry a new call or the session that ``resume`` names;
+        the rest as ``offer``. Raises CallsFull or BadMemory, and then the line is the caller's to close."""
+        back = self._resumed(resume)
+        self._admit(back)
+        call = back or self._begin(self._remembered(memory))
+        call.take(leg, None if silent_ms is None else silent_ms / 1000)
+        return Joined(session=call.id, resume=call.resume)
 
     async def add_candidates(self, call: str, candidates: Iterable[Trickled]) -> list[Trickled]:
         """Candidates that the caller trickled, for the peer it made last; returns what that peer found since its
         answer. Where the caller says that it has no more, that is waited for. Raises UnknownCall, SdpError."""
         peer = self._find(call).newest
-        if peer is None:
-            raise UnknownCall(f"call {call} has no connection at present")
+        if not isinstance(peer, Peer):
+            raise UnknownCall(f"call {call} has no WebRTC connection at present")
         complete = False
         for one in candidates:
             await peer.add_candidate(one.candidate, one.sdp_mid, one.sdp_mline_index)

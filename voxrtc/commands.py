@@ -60,6 +60,19 @@ class HangUp(Command, frozen=True, tag="hangup"):
 AnyCommand = Text | Interrupt | PushToTalk | Configure | ToolResult | ExportMemory | HangUp
 
 
+def decode(message: str | bytes) -> dict[str, Any]:
+    """The JSON object in a message. Raises ValueError with a sentence if it is none."""
+    if isinstance(message, bytes):
+        raise ValueError("The message is binary; send JSON text.")
+    try:
+        found = msgspec.json.decode(message)  # unlike json.loads it refuses half a character, which no one can send on
+    except (msgspec.DecodeError, RecursionError):
+        raise ValueError("The message is not JSON.") from None
+    if not isinstance(found, dict):
+        raise ValueError("The message is not a JSON object.")
+    return found
+
+
 def parse(message: dict[str, Any]) -> AnyCommand:
     """The command in a JSON object. Raises ValueError with a sentence that names what is wrong with it."""
     try:

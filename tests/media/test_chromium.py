@@ -74,7 +74,7 @@ async def test_chromium_hears_and_is_heard(page: Any, policy: str, camera: str, 
     trickling = asyncio.create_task(trickle())
     await page.evaluate("sdp => pc.setRemoteDescription({type: 'answer', sdp})", peer.sdp)
     await peer.connected()
-    peer.channel.send({"type": "hello"})
+    peer.send('{"type":"hello"}')
     await peer.mouth.play(TONE, Mark())
     heard = []
     async for block in peer.ears:

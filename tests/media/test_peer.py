@@ -17,9 +17,10 @@ from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_RATE, Block, Mark, Samples, r
 from voxrtc.errors import SdpError, VoxrtcError
 from voxrtc.events import MediaStats
 from voxrtc.media import peer as peer_module
-from voxrtc.media.channel import MAX_MESSAGE, UNSENT
+from voxrtc.media.channel import UNSENT
 from voxrtc.media.peer import Peer
 from voxrtc.media.sdp import MAX_CANDIDATES
+from voxrtc.plain import Plain
 from voxrtc.settings import Media, Settings
 
 SPEECH = clip("jfk")[: 3 * HEARD_RATE]
@@ -70,47 +71,46 @@ async def test_a_tone_goes_out_whole(call: Call) -> None:
 async def test_messages_go_both_ways_and_wait_for_the_channel() -> None:
     caller = Caller()
     peer = await Peer.answer(await caller.offer(), Settings())
-    came: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    peer.channel.on_message = came.put_nowait
+    came: asyncio.Queue[str | bytes] = asyncio.Queue()
+    peer.on_message = came.put_nowait
     for n in range(UNSENT + 3):
-        peer.channel.send({"n": n})
+        peer.send(json.dumps({"n": n}))
     await caller.take(peer.sdp)
     async with asyncio.timeout(10):
         await caller.opened.wait()
         numbers = [json.loads(await caller.messages.get())["n"] for _ in range(UNSENT)]
         caller.channel.send(json.dumps({"type": "text", "text": "grüß dich"}))
-        assert await came.get() == {"type": "text", "text": "grüß dich"}
-        peer.channel.send({"type": "späte"})
+        assert json.loads(await came.get()) == {"type": "text", "text": "grüß dich"}
+        peer.send(json.dumps({"type": "späte"}))
         assert json.loads(await caller.messages.get()) == {"type": "späte"}
     assert numbers == list(range(3, UNSENT + 3))
     assert peer.channel.unsent == 3
     await caller.close()
     assert await peer.closed() == "hangup"
-    peer.channel.send({"after": "the end"})
+    peer.send("after the end")
 
 
-async def test_bad_messages_are_counted_and_explained(call: Call) -> None:
+async def test_a_message_that_is_too_long_is_not_taken_and_explained(call: Call) -> None:
     caller, peer = await call()
-    good: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    good: asyncio.Queue[str | bytes] = asyncio.Queue()
     bad: list[str] = []
-    peer.channel.on_message, peer.channel.on_bad_message = good.put_nowait, bad.append
+    peer.on_message, peer.on_bad_message = good.put_nowait, bad.append
     await caller.opened.wait()
-    for message in ["{", "[1]", "7", b"\x00\xff", '{"x":"' + "y" * MAX_MESSAGE + '"}', "[" * 10_000, '{"fine":1}']:
+    for message in ["y" * (Plain.max_message + 1), "ü" * (Plain.max_message // 2 + 1), b"\x00\xff", "fine"]:
         caller.channel.send(message)
     async with asyncio.timeout(10):
-        assert await good.get() == {"fine": 1}
-    assert peer.channel.bad_messages == len(bad) == 6
-    assert [sentence.split()[0] for sentence in bad] == ["The"] * 6
-    assert str(MAX_MESSAGE) in bad[4]
+        assert await good.get() == b"\x00\xff"
+        assert await good.get() == "fine"
+    assert [str(Plain.max_message) in sentence for sentence in bad] == [True, True]
 
 
 async def test_a_handler_that_breaks_ends_the_peer_with_a_reason(call: Call) -> None:
     caller, peer = await call()
 
-    def broken(_: dict[str, Any]) -> None:
+    def broken(_: str | bytes) -> None:
         raise RuntimeError("out of order")
 
-    peer.channel.on_message = broken
+    peer.on_message = broken
     await caller.opened.wait()
     caller.channel.send("{}")
     async with asyncio.timeout(10):

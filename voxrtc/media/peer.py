@@ -1,4 +1,4 @@
-"""One WebRTC connection of a caller: answers the offer, carries sound both ways and JSON on the data channel."""
+"""One WebRTC connection of a caller: answers the offer, carries sound both ways and messages on the data channel."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from aiortc import RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 
 from voxrtc.audio import AudioIn, AudioOut
 from voxrtc.errors import SdpError, VoxrtcError
+from voxrtc.lines import Dialect, Gone, Message
 from voxrtc.media import dtls, ice, sdp, seam
 from voxrtc.media.channel import Channel
 from voxrtc.media.connection import Connection
@@ -22,11 +23,10 @@ from voxrtc.media.outbound import PACKET_S, Outbound
 from voxrtc.media.presence import Presence
 from voxrtc.media.sending import Report
 from voxrtc.media.site import Site
+from voxrtc.plain import Plain
 from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-Reason = Literal["hangup", "lost", "error", "closed"]
 
 PROBE_S = 2.0
 """Seconds at most, before a silent caller counts as lost, in which it is asked whether it is there."""
@@ -51,14 +51,14 @@ _REFUSALS = (
 
 
 class Peer:
-    """A caller's connection. Made by ``answer()``; over once ``closed()`` returns; ``close()`` ends it from here."""
+    """A caller's connection, one kind of voxrtc.lines.Line. Made by ``answer()``; over once ``closed()`` returns;
+    ``close()`` ends it from here."""
 
-    def __init__(self, offer: sdp.Offer, settings: Settings, site: Site) -> None:
+    def __init__(self, offer: sdp.Offer, settings: Settings, site: Site, dialect: Dialect) -> None:
         """Use ``answer()``."""
         self.sdp = ""
         """The answer, once ``answer()`` has returned."""
-        self.channel = Channel(self._fail, self._over)
-        """Set its handlers before the loop runs on."""
+        self.channel = Channel(dialect.label, dialect.max_message, self._fail, self._over)
         self.on_change: Callable[[], None] = _nothing
         """Told when the peer is connected, and when it is gone."""
         self.detail = ""
@@ -66,7 +66,7 @@ class Peer:
         self._offer = offer
         self._site = site
         self._settings = settings.media
-        self._reason: Reason | None = None
+        self._reason: Gone | None = None
         self._connected = asyncio.Event()
         self._gone = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,12 +86,15 @@ class Peer:
         self._pc.on("datachannel", self.channel.take)
 
     @classmethod
-    async def answer(cls, offer: str, settings: Settings, site: Site | None = None) -> Peer:
+    async def answer(
+        cls, offer: str, settings: Settings, site: Site | None = None, dialect: Dialect | None = None
+    ) -> Peer:
         """A peer that answers ``offer``; ``sdp`` holds the answer. ``site``: where this server is on the network.
+        ``dialect``: that its data channel is for; the plain one if none.
 
         Raises SdpError on an offer that cannot be answered, CallsFull where no port is free.
         """
-        peer = cls(sdp.read(offer), settings, site or Site(settings))
+        peer = cls(sdp.read(offer), settings, site or Site(settings), dialect or Plain())
         try:
             await peer._negotiate()
         except BaseException:
@@ -111,6 +114,28 @@ class Peer:
     def mouth(self) -> AudioOut:
         """Where the assistant's audio goes."""
         return self._mouth
+
+    @property
+    def on_message(self) -> Callable[[Message], None]:
+        """Told of each message on the data channel. Set it before the loop runs on."""
+        return self.channel.on_message
+
+    @on_message.setter
+    def on_message(self, handler: Callable[[Message], None]) -> None:
+        self.channel.on_message = handler
+
+    @property
+    def on_bad_message(self) -> Callable[[str], None]:
+        """Told, in a sentence, of one that is too long."""
+        return self.channel.on_bad_message
+
+    @on_bad_message.setter
+    def on_bad_message(self, handler: Callable[[str], None]) -> None:
+        self.channel.on_bad_message = handler
+
+    def send(self, message: str) -> None:
+        """One message on the data channel, in order; kept until it opens, dropped once it is over."""
+        self.channel.send(message)
 
     async def add_candidate(self, candidate: str, sdp_mid: str | None, sdp_mline_index: int | None) -> None:
         """A candidate that the caller found after its offer; an empty string says that there are no more.
@@ -173,7 +198,7 @@ class Peer:
         if not self._connected.is_set():
             raise VoxrtcError(self.detail or "The caller left before the call was connected.")
 
-    async def closed(self) -> Reason:
+    async def closed(self) -> Gone:
         """Wait for the end and say why: the caller hung up or was lost, an error (see ``detail``), or ``close()``."""
         await self._gone.wait()
         assert self._reason is not None
@@ -283,7 +308,7 @@ class Peer:
         logger.error("peer failed: %s", detail)
         self._end("error", detail)
 
-    def _end(self, reason: Reason, detail: str = "") -> None:
+    def _end(self, reason: Gone, detail: str = "") -> None:
         if self._reason is None:
             self._reason, self.detail = reason, detail
             self.channel.stop()
