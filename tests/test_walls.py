@@ -24,10 +24,12 @@ FLOORS = [
         "events",
         "languages",
         "lines",
+        "marks",
         "metrics",
         "plain",
         "settings",
         "sources",
+        "speakable",
         "urls",
     },
 ]

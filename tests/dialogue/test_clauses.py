@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voxrtc.dialogue.clauses import ClauseCutter, Cut, begins_line, ends_sentence, read_aloud, speakable
+from voxrtc.dialogue.clauses import ClauseCutter, Cut, begins_line, ends_sentence, read_aloud
+from voxrtc.speakable import speakable
 
 FIRST, LONGEST = 12, 220
 

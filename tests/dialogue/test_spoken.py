@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.dialogue.scripted import hum
 from voxrtc.bench.virtual import in_virtual_time
-from voxrtc.dialogue.clauses import speakable
 from voxrtc.dialogue.spoken import Growing, SpokenClause, to_word
 from voxrtc.models.wire import Speech, pack
+from voxrtc.speakable import speakable
 
 
 def clause(text: str, *spans: tuple[int, int, int], closed: bool = True) -> SpokenClause:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from voxrtc import languages
+from voxrtc.speakable import speakable
 
 ENDS = ".!?…"
 ENDS_WIDE = languages.ENDS
@@ -51,18 +52,7 @@ LONG_SUBJECT = 1.3
 BREATHLESS = 2.5
 """A first clause this many times longer than where it may end in a breath ends at the next space, whatever follows."""
 
-_MARKS = re.compile(r"[*_`~|]+|(?<=\n)[ \t]*(?:#+|[-+•>])[ \t]+")
-"""Emphasis, code and tables anywhere; headings, bullets and quotes where a line begins."""
-_EMOJI = re.compile(
-    "[\U0001f000-\U0001faff\u2600-\u27bf\u2190-\u21ff\u2b00-\u2bff\ufe00-\ufe0f\u200d\u20e3\U000e0020-\U000e007f]+"
-)
-_SPACE = re.compile(r"\s+")
 _NEXT_WORD = re.compile(r" (\w+)")
-
-
-def speakable(text: str) -> str:
-    """``text`` without markdown's marks and emoji, every run of white space one space."""
-    return _SPACE.sub(" ", _EMOJI.sub("", _MARKS.sub("", text)))
 
 
 def read_aloud(clause: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voxrtc.dialogue.clauses import ClauseCutter, Cut, begins_line, ends_sentence
 from voxrtc.dialogue.emotion import NEUTRAL, Mood, marked, read
-from voxrtc.dialogue.marks import Marked, Marks
+from voxrtc.marks import Marked, Marks
 
 Composed = tuple[str, Mood]
 

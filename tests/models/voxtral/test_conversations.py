@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("mistral_common", reason="the gpu extra is not installed")
 
+from voxrtc.dialogue.clauses import ClauseCutter
+from voxrtc.dialogue.composing import Composer
 from voxrtc.models.voxtral import conversations
 from voxrtc.models.voxtral.conversations import LINES, Conversations
 from voxrtc.models.voxtral.prompt import Turn, chat
@@ -103,6 +105,28 @@ def test_another_history_is_obeyed(tokens: Tokens) -> None:
     ids = talk.talks.answer(talk.ask(other), sound).ids
     turns = [*map(Turn.of, other), Turn("user", sound)]
     assert ids == chat(tokens, turns, SYSTEM)
+
+
+@pytest.mark.parametrize(
+    ("picked", "spoken"),
+    [
+        ("[happy] Gladly. [sad] But there is none left.", "Gladly. But there is none left."),
+        ("[Very happy]: Yes!  *smiles* It is **so**.", "Yes! It is so."),
+        ("Two:\n- [sad] one\n- two 😀", "Two: one two"),
+        ("No [1].", "No [1]."),
+    ],
+)
+def test_an_answer_is_found_that_is_remembered_as_it_was_spoken(tokens: Tokens, picked: str, spoken: str) -> None:
+    composer = Composer(ClauseCutter(12, 220))
+    clauses = [*composer.feed(picked, "en"), *composer.finish("en")]
+    assert "".join(clause for clause, _ in clauses).strip() == spoken, "what dialogue remembers of it"
+    talk = Talk(tokens)
+    _, _ = talk.say("Well?", picked)
+    talk.history = [user("Well?"), assistant(spoken)]
+    ids, reused = talk.say("And then?", "Nothing.")
+    assert reused == len(ids) - 375 - 4
+    ids = talk.talks.answer(talk.ask([user("Well?"), assistant("Something else.")]), clip()).ids
+    assert tokens.decode(tokens.encode("Something else.")) in tokens.decode([id for id in ids if id >= 0])
 
 
 def test_lines_that_are_joined_are_found_apart(tokens: Tokens) -> None:

@@ -2,7 +2,8 @@
 
 An ask carries the conversation as text. Of lines that were heard or said here the sound and the ids are kept, and stand
 in the prompt in place of the text: what the loop has in memory of them is then valid, and turn N reads no more than
-its own sound. Whatever is not known (any more) is read as text. All of it may be lost without harm.
+its own sound. An answer is remembered as it was spoken, without the marks that the model set and without markdown's;
+its ids are found all the same. Whatever is not known (any more) is read as text. All of it may be lost without harm.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from voxrtc.audio import HEARD_RATE
+from voxrtc.marks import unmarked
 from voxrtc.models.voxtral import prompt
 from voxrtc.models.voxtral.prompt import Turn
 from voxrtc.models.voxtral.sequence import Clip
 from voxrtc.models.voxtral.tokens import Tokens
 from voxrtc.models.wire import Answer, Prepare, Utterance
+from voxrtc.speakable import speakable
 
 LINES = 32
 """Lines of each side that are remembered of one conversation."""
@@ -49,7 +52,7 @@ class _Conversation:
     heard: list[_Line] = field(default_factory=list)
     """In order."""
     said: OrderedDict[str, list[int]] = field(default_factory=OrderedDict)
-    """The ids of answers by what they say."""
+    """The ids of answers by what they say (``_spoken``)."""
     held: list[Utterance] = field(default_factory=list)
     """The history as it stood in the last prompt: what was asked, and perhaps what came before that."""
     asked: int = 0
@@ -132,8 +135,9 @@ class Conversations:
     def said(self, session: str, text: str, ids: list[int]) -> None:
         """``ids`` were picked for an answer, and say ``text``."""
         said = self._talk(session).said
-        said[text.strip()] = ids
-        said.move_to_end(text.strip())
+        spoken = _spoken(text)
+        said[spoken] = ids
+        said.move_to_end(spoken)
         while len(said) > LINES:
             said.popitem(last=False)
 
@@ -154,11 +158,17 @@ class Conversations:
                 found[number] = found_here
                 before = found_here[0]
         for number, line in enumerate(all_lines):
-            ids = talk.said.get(line.text) if line.role == "assistant" and not line.interrupted else None
+            ids = talk.said.get(_spoken(line.text)) if line.role == "assistant" and not line.interrupted else None
             if number in found:
                 yield from (Turn("user", talk.heard[one].clip) for one in found[number])
             else:
                 yield Turn.of(line) if ids is None else Turn("assistant", ids)
+
+
+def _spoken(text: str) -> str:
+    """What a voice reads of ``text``: the same for an answer as it was picked and as it was spoken, clause by clause.
+    Without white space, which clauses change."""
+    return "".join(speakable(f"\n{unmarked(text)}").split())
 
 
 def _lines(history: Sequence[Utterance]) -> int:
