@@ -235,6 +235,7 @@ class Tts(Section):
     voice: str = Field("auto", min_length=1)
     chatterbox: str = Field("ResembleAI/chatterbox", min_length=1)
     voices_dir: str = Field("voices", min_length=1)
+    clauses_at_once: int = Field(0, ge=0, le=64)
     allow_cloning: bool = False
     watermark: bool = True
     languages: dict[str, str] = {}

@@ -198,6 +198,9 @@ def test_conditioning_is_made_once_and_forgotten(weights: T3Weights, monkeypatch
     assert not torch.equal(conditioning(two, 0.5), first)
     assert conditioning(one, 0.5) is not first
     assert len(conditioning._kept) == 2
+    anew = dataclasses.replace(two, speaker=two.speaker + 1.0)  # under the same name
+    assert anew.name == two.name
+    assert not torch.equal(conditioning(anew, 0.5), conditioning(two, 0.5))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6])
@@ -221,6 +224,12 @@ def test_the_longest_is_said_and_ends(model: T3) -> None:
 def test_what_has_no_room_is_refused(model: T3, text: list[int], most: int) -> None:
     with pytest.raises(ModelsError):
         model.begin(0, Utterance(text, voice(1), Manner(), most))
+
+
+def test_a_text_token_without_weights_is_refused(model: T3) -> None:
+    for text in ([255, model.text_ids, 0], [255, -1, 0]):
+        with pytest.raises(ModelsError, match="has a text token that Chatterbox has not"):
+            model.begin(0, Utterance(text, voice(1), Manner(), 20))
 
 
 def test_three_equal_tokens_are_the_end_and_two_are_not(weights: T3Weights) -> None:

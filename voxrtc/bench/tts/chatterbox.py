@@ -7,7 +7,7 @@ import gc
 import importlib.metadata
 import resource
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -22,17 +22,15 @@ from voxrtc.bench.tts.listener import Reply
 from voxrtc.bench.tts.options import Options
 from voxrtc.bench.tts.parts import Parts, Progress
 from voxrtc.bench.voxtral.timing import median, timed, waiter
-from voxrtc.models.chatterbox import flow_shape, t3, t3_weights
+from voxrtc.models.chatterbox import flow_shape, runners, t3_weights
 from voxrtc.models.chatterbox.loop import CHUNKS, Loop
 from voxrtc.models.chatterbox.parts import TOKEN_SAMPLES
-from voxrtc.models.chatterbox.sound import SoundPlan, SoundRunner
-from voxrtc.models.chatterbox.t3_memory import T3Plan
+from voxrtc.models.chatterbox.sound import SoundPlan
 from voxrtc.models.chatterbox.watermark import BEFORE, Marked, Perth
+from voxrtc.models.gpu.lane import Lane
 
 ROWS = {"cuda": (1, 2, 8, 16), "cpu": (1, 2)}
 """Callers in one step, and chunks made at once, whose time is taken."""
-BATCH = 16
-"""Chunks that are made into sound at once at the most, as in a server of that many calls."""
 STOCK_REPEATS = {"cuda": 4, "cpu": 1}
 VOICES = 3
 """Who speak to the callers in turn."""
@@ -78,14 +76,14 @@ class _Run:
         on_gpu = options.device == "cuda"
         self._options, self._parts, self._progress = options, parts, progress
         self._device = torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
-        self._dtype = torch.bfloat16 if on_gpu else torch.float32
+        dtype = runners.dtype_of(self._device)
         self._wait = waiter(options.device)
         self._shape = SHAPES[options.shape]
         self._rows = ROWS[options.device]
         self._voices = [spoken.voice(self._device, options.seed + number) for number in range(VOICES)]
         seed = options.seed
         self._perth = _perth(self._device, seed)
-        self._t3_state = t3_weights.random(self._shape.tokens, self._device, self._dtype, seed)
+        self._t3_state = t3_weights.random(self._shape.tokens, self._device, dtype, seed)
         self._s3_state = flow_shape.random_state(self._shape.sound, seed, self._device)
 
     def measure(self) -> Iterator[dict[str, Any]]:
@@ -101,16 +99,17 @@ class _Run:
         yield {"stock": self._stock()}
         began = perf_counter()
         self._reset_peak()
-        model, sound = self._built()
+        made = self._built()
+        model = spoken.Unstopped(made.tokens)
         yield {"start_s": round(perf_counter() - began, 1), "runner": self._report}
-        tokens = self._part("t3", 0.4, lambda: self._tokens(model)) or {"t3_token_ms": {}, "spread": {}}
+        tokens = self._part("t3", 0.4, lambda: self._tokens(model, made.lane)) or {"t3_token_ms": {}, "spread": {}}
         yield tokens
-        chunks = self._part("sound", 0.5, lambda: self._chunks(sound)) or {"sound_chunk_ms": {}, "spread": {}}
+        chunks = self._part("sound", 0.5, lambda: self._chunks(made)) or {"sound_chunk_ms": {}, "spread": {}}
         yield chunks | {"spread": tokens["spread"] | chunks["spread"]}
-        yield self._part("callers", 0.6, lambda: asyncio.run(self._callers(model, sound))) or dict(NOBODY)
+        yield self._part("callers", 0.6, lambda: asyncio.run(self._callers(model, made))) or dict(NOBODY)
         yield {"peak_gb": self._peak_gb(), "stops": model.stops}
         yield {
-            "stream": self._part("stream", 0.95, lambda: steps.streamed(sound, self._voices[0], options.seed)),
+            "stream": self._part("stream", 0.95, lambda: self._streamed(made)),
             "watermark_ms": self._part("watermark", 0.98, self._watermark_ms),
         }
 
@@ -132,29 +131,33 @@ class _Run:
         gc.collect()  # modules point at each other
         return found
 
-    def _built(self) -> tuple[spoken.Unstopped, SoundRunner]:
-        """Both models, warm."""
-        rows = max(*self._rows, self._options.callers)
+    def _built(self) -> runners.Runners:
+        """Both models, warm, as a server has them for as many calls as are measured."""
+        plan = runners.Plan.of(max(*self._rows, self._options.callers))
+        plan = replace(plan, sound=replace(plan.sound, reference=self._shape.reference))
         self._progress("loading Chatterbox", 0.3)
-        made = t3.make(self._t3_state, T3Plan(rows=rows), self._device, self._dtype, self._progress)
-        self._report = made.report()
-        plan = SoundPlan(batch=min(rows, BATCH), reference=self._shape.reference)
-        sound = SoundRunner(self._s3_state, self._device, self._dtype, plan)
-        sound.warm(self._progress)
-        return spoken.Unstopped(made), sound
+        made = runners.make(self._t3_state, self._s3_state, plan, self._device, self._progress)
+        self._report = made.tokens.report()
+        return made
 
-    def _tokens(self, model: spoken.Unstopped) -> Any:
+    def _tokens(self, model: spoken.Unstopped, within: Lane) -> Any:
         vocabulary = self._shape.tokens.text
-        return steps.tokens(model, self._voices[0], vocabulary, self._rows, self._wait, self._options.repeat)
+        with within():
+            return steps.tokens(model, self._voices[0], vocabulary, self._rows, self._wait, self._options.repeat)
 
-    def _chunks(self, sound: SoundRunner) -> Any:
-        return steps.chunks(sound, self._voices[0], self._rows, self._wait, self._options.repeat)
+    def _chunks(self, made: runners.Runners) -> Any:
+        with made.lane():
+            return steps.chunks(made.sound, self._voices[0], self._rows, self._wait, self._options.repeat)
 
-    async def _callers(self, model: spoken.Unstopped, sound: SoundRunner) -> dict[str, Any]:
+    def _streamed(self, made: runners.Runners) -> dict[str, Any]:
+        with made.lane():
+            return steps.streamed(made.sound, self._voices[0], self._options.seed)
+
+    async def _callers(self, model: spoken.Unstopped, made: runners.Runners) -> dict[str, Any]:
         """One caller, many, and all at one instant."""
         options = self._options
-        marked = Marked(sound, self._perth)  # as a call hears it, by default
-        loop = Loop(model, marked, max_waiting=4 * options.callers + 4)
+        marked = Marked(made.sound, self._perth)  # as a call hears it, by default
+        loop = Loop(model, marked, max_waiting=4 * options.callers + 4, within=made.lane)
         loop.start()
         try:
             voice = spoken.Spoken(loop, self._voices, self._shape.tokens.text, self._shape.clauses)

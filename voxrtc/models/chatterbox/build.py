@@ -9,24 +9,19 @@ import torch
 from torch import Tensor
 
 from voxrtc.errors import ModelsError
-from voxrtc.models.chatterbox import checkpoint, t3, voices, watermark
+from voxrtc.models.chatterbox import checkpoint, sizing, voices, watermark
 from voxrtc.models.chatterbox.checkpoint import Files
 from voxrtc.models.chatterbox.engine import Made
 from voxrtc.models.chatterbox.parts import Manner, SoundModel, Voice
-from voxrtc.models.chatterbox.sound import SoundPlan, SoundRunner
-from voxrtc.models.chatterbox.t3_memory import T3Plan
-from voxrtc.models.chatterbox.tokenizer import MOST, Multilingual, Turbo
+from voxrtc.models.chatterbox.runners import Plan
+from voxrtc.models.chatterbox.runners import make as make_runners
+from voxrtc.models.chatterbox.sound import SoundRunner
+from voxrtc.models.chatterbox.tokenizer import Multilingual, Tokenizer, Turbo
 from voxrtc.models.chatterbox.voices import BUILT_IN, Maker
-from voxrtc.models.gpu.lane import Lane
+from voxrtc.models.gpu import memory
 from voxrtc.models.profiles import Progress
 from voxrtc.settings import Settings
 
-SPEECH = 720
-"""Speech tokens of a piece of text at most: 29 s."""
-ROWS = 32
-"""Clauses at once at the most: beyond, a step takes longer for all."""
-BATCH = 16
-"""Chunks that are made into sound at once at the most."""
 SILENCE = (4_299,) * 3
 """Tokens of silence, which Turbo's sound model needs at the end."""
 PLAIN = {False: Manner(), True: Manner(cfg_weight=0.0, min_p=0.0, repetition_penalty=1.2)}
@@ -38,27 +33,30 @@ def make(settings: Settings, progress: Progress) -> Made:
     device = device_of(settings)
     folder = checkpoint.fetch(settings.tts.chatterbox, progress)
     files = checkpoint.find(folder)
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    callers = settings.server.max_calls
+    plan = Plan.of(settings.server.max_calls, settings.tts.clauses_at_once)
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+        sizing.check(files.turbo, plan.tokens.rows, settings.server.max_calls, free)
+    return memory.whole(lambda: _made(settings, files, plan, device, progress), f"Chatterbox: {sizing.REMEDY}")
+
+
+def _made(settings: Settings, files: Files, plan: Plan, device: torch.device, progress: Progress) -> Made:
     tokenizer = Turbo(files.vocabulary) if files.turbo else Multilingual(files.vocabulary, files.cangjie)
-    s3gen = checkpoint.weights(files.s3gen)
+    t3_state, s3gen = checkpoint.weights(files.t3), checkpoint.weights(files.s3gen)
+    check_text(tokenizer, t3_state, files.t3)
     known, maker = _voices(settings, files, s3gen, device, progress)
-    plan = T3Plan(rows=min(ROWS, max(2, callers)), text=MOST, speech=SPEECH)
-    lane = Lane(device)  # after the voices, which were made outside of it
-    with lane():
-        tokens = t3.make(
-            checkpoint.weights(files.t3),
-            plan,
-            device,
-            dtype,
-            progress,
-            attention=settings.models.attention,
-            compiles=settings.models.compile == "on",
-        )
-        compiles = device.type == "cuda" and settings.models.compile == "on"
-        sound = SoundRunner(s3gen, device, dtype, SoundPlan(batch=min(BATCH, max(2, callers))), compiles=compiles)
-        sound.warm(progress)
-        marked = _marked(settings, sound, device, progress)
+    runners = make_runners(
+        t3_state,
+        s3gen,
+        plan,
+        device,
+        progress,
+        attention=settings.models.attention,
+        compiles=settings.models.compile == "on",
+    )
+    tokens = runners.tokens
+    with runners.lane():
+        marked = _marked(settings, runners.sound, device, progress)
     name = "Chatterbox Turbo" if files.turbo else "Chatterbox"
     return Made(
         title=f"{name} ({', '.join(f'{what}: {how}' for what, how in tokens.report().items())})",
@@ -69,9 +67,20 @@ def make(settings: Settings, progress: Progress) -> Made:
         maker=maker,
         manner=PLAIN[files.turbo],
         tail=SILENCE if files.turbo else (),
-        most=SPEECH,
-        within=lane,
+        most=tokens.longest_speech,
+        within=runners.lane,
     )
+
+
+def check_text(tokenizer: Tokenizer, state: Mapping[str, Tensor], file: Path) -> None:
+    """Raise ModelsError where ``tokenizer`` could give an id that the T3 of ``state`` has no embedding of: on a GPU
+    that would be a read beyond its memory, and the end of the process."""
+    embedding = state.get("text_emb.weight")
+    if embedding is not None and tokenizer.ids > embedding.shape[0]:
+        raise ModelsError(
+            f"the tokenizer gives ids up to {tokenizer.ids - 1}, and {file} has embeddings of {embedding.shape[0]}: "
+            "they are of different checkpoints; fetch tts.chatterbox anew, or put the files of one into its folder"
+        )
 
 
 def device_of(settings: Settings) -> torch.device:

@@ -70,6 +70,11 @@ class T3:
         return self._model.plan.text
 
     @property
+    def text_ids(self) -> int:
+        """How many different text tokens there are weights for."""
+        return self._model.weights.text.shape[0]
+
+    @property
     def longest_speech(self) -> int:
         """Speech tokens that may be asked for."""
         return self._model.plan.speech
@@ -114,6 +119,8 @@ class T3:
         text = utterance.text
         if not 0 < len(text) <= self.longest_text:
             raise ModelsError(f"a clause has {len(text)} text tokens; Chatterbox takes 1 to {self.longest_text} here")
+        if not 0 <= min(text) <= max(text) < self.text_ids:
+            raise ModelsError(f"a clause has a text token that Chatterbox has not: it has {self.text_ids} here")
         if not 0 < utterance.most <= self.longest_speech:
             raise ModelsError(f"{utterance.most} speech tokens are asked for; 1 to {self.longest_speech} can be")
         conditioning = self._conditioning(utterance.voice, utterance.manner.exaggeration)

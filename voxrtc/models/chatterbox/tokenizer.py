@@ -55,6 +55,10 @@ class Tokenizer(Protocol):
 
     languages: tuple[str, ...]
 
+    @property
+    def ids(self) -> int:
+        """All that encode() gives are less than this."""
+
     def encode(self, text: str, language: str) -> tuple[int, ...]:
         """All ids that T3 is to read."""
 
@@ -108,6 +112,7 @@ class Multilingual:
             logger.warning("Chinese is not spoken: the checkpoint has no table of Cangjie codes")
             self.languages = tuple(code for code in self.languages if code != "zh")
         self._prepared = prepared
+        self.ids = 1 + max(START_TEXT, STOP_TEXT, *known.values())
 
     def encode(self, text: str, language: str) -> tuple[int, ...]:
         text = normalize("NFKD", tidied(text).lower())
@@ -130,6 +135,7 @@ class Turbo:
             self._engine: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise ModelsError(f"{folder} has no tokenizer that can be read") from error
+        self.ids = 1 + max(self._engine.get_vocab().values(), default=0)
 
     def encode(self, text: str, language: str) -> tuple[int, ...]:
         return tuple(self._engine(tidied(text)).input_ids)
