@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from typing import Any
 from unittest.mock import patch
@@ -13,9 +14,11 @@ torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 from tests.models.chatterbox import t3_stock  # noqa: E402 - needs torch
 from tests.models.chatterbox.t3_stock import CPU, PLAN, Drawing, said, utterance, voice  # noqa: E402
 from voxrtc.errors import ModelsError  # noqa: E402
+from voxrtc.models.chatterbox import t3_conditioning, t3_weights  # noqa: E402
 from voxrtc.models.chatterbox.parts import STOP, Manner, Utterance  # noqa: E402
 from voxrtc.models.chatterbox.t3 import T3  # noqa: E402
 from voxrtc.models.chatterbox.t3_weights import assemble  # noqa: E402
+from voxrtc.models.gpu.llama import TextShape  # noqa: E402
 
 _THIN = {"n_embd": 64, "hidden_size": 64, "n_layer": 3, "n_positions": 700, "n_ctx": 700, "vocab_size": 8}
 
@@ -98,3 +101,18 @@ def test_many_at_once(model: T3) -> None:
 def test_a_prompt_that_is_too_long(model: T3) -> None:
     with pytest.raises(ModelsError, match="voice 1"):
         model.begin(0, utterance(1, of=voice(1, prompt=376)))
+
+
+def test_moods_make_no_more_of_a_voice() -> None:
+    """Turbo has none; each voice is kept once, and another one of the same name for itself."""
+    part = {"spkr_enc.weight": torch.randn(8, 256), "spkr_enc.bias": torch.zeros(8)}
+    backbone = t3_weights.Gpt2Weights([], torch.ones(8), torch.zeros(8), torch.zeros(4, 8))
+    shape = TextShape(8, 0, 16, 16, 1, 6_563, 1e4, 1e-5)
+    head = torch.nn.Linear(8, 6_563)
+    weights = t3_weights.T3Weights(shape, backbone, torch.randn(10, 8), torch.randn(6_563, 8), None, None, head, part)
+    conditioning = t3_conditioning.Conditioning(weights)
+    one, two = voice(1), dataclasses.replace(voice(2), name="voice 1")
+    first = conditioning(one, 0.5)
+    assert conditioning(one, 0.8) is first
+    assert not torch.equal(conditioning(two, 0.5), first)
+    assert len(conditioning._kept) == 2

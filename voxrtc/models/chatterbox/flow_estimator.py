@@ -140,7 +140,8 @@ def transformed(x: Tensor, block: Block, hidden: Tensor) -> Tensor:
 
 
 def estimator(tensors: Tensors, shape: Shape, compiled: Compiled) -> Estimator:
-    """Of the checkpoint's tensors. Each of its two functions is compiled once for all blocks, lengths and steps."""
+    """Of the checkpoint's tensors. Each of its two functions is compiled for all blocks of as many channels together:
+    for the numbers of rows and of frames that come first, and again, for any, where one of these first changes."""
     at = "flow.decoder.estimator"
     times = _moments(shape.meanflow)
     embedded = _embedded_times(tensors, times, shape)
