@@ -7,6 +7,7 @@ import asyncio
 import numpy as np
 
 from tests.dialogue.scripted import ScriptedModels, hum
+from voxrtc.audio import SPOKEN_RATE
 from voxrtc.bench.virtual import VirtualMouth, in_virtual_time
 from voxrtc.dialogue.phrases import Phrases, two_tones
 from voxrtc.dialogue.reply import CLAUSES_AHEAD, Manner, Reply
@@ -97,6 +98,10 @@ async def test_voicing_runs_only_a_little_ahead_of_the_ear() -> None:
         assert len(scene.models.spoken) == CLAUSES_AHEAD + 1
         await scene.over.wait()
     assert len(scene.models.spoken) == 5
+    first, second, third, *_ = scene.models.spoken
+    assert (first.ahead_ms, second.ahead_ms) == (0, 1000 * hum(len(first.text)).size // SPOKEN_RATE)
+    whole = second.ahead_ms + 1000 * hum(len(second.text)).size // SPOKEN_RATE
+    assert whole - 500 < third.ahead_ms < whole, "some of it was heard by then"
 
 
 @in_virtual_time

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from voxrtc.audio import SPOKEN_RATE, Recording, Samples
@@ -133,18 +134,24 @@ class Phrases:
 
     def known(self, ask: Speak) -> Voiced | None:
         """What was kept of ``ask``."""
-        if ask in self._kept:
-            self._kept.move_to_end(ask)
-        return self._kept.get(ask)
+        wording = _wording(ask)
+        if wording in self._kept:
+            self._kept.move_to_end(wording)
+        return self._kept.get(wording)
 
     def keep(self, ask: Speak, speech: Sequence[Speech]) -> None:
         """``ask`` will be asked again: ``speech`` is all that the voice gave."""
         samples = [unpack(part.samples) for part in speech]
         if not samples or sum(part.size for part in samples) > LONGEST:
             return
-        self._kept[ask] = Voiced(Recording(np.concatenate(samples)), tuple(speech))
+        self._kept[_wording(ask)] = Voiced(Recording(np.concatenate(samples)), tuple(speech))
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)
+
+
+def _wording(ask: Speak) -> Speak:
+    """What can be heard of ``ask``: not who waits for it."""
+    return msgspec.structs.replace(ask, guess="", ahead_ms=0)
 
 
 def _voiced(samples: Samples) -> Voiced:

@@ -11,7 +11,7 @@ import asyncio
 from contextlib import aclosing
 from typing import Literal, Protocol
 
-from voxrtc.audio import AudioOut
+from voxrtc.audio import SPOKEN_RATE, AudioOut
 from voxrtc.dialogue.clauses import read_aloud
 from voxrtc.dialogue.memory import Exchange
 from voxrtc.dialogue.phrases import Phrases
@@ -248,6 +248,7 @@ class Reply:
             mood.emotion,
             mood.intensity,
             self.guess_name(),
+            self._ahead_ms(clause),
         )
         fixed = clause.filler or isinstance(self.script, str)
         if fixed and (voiced := self._phrases.known(ask)) is not None:
@@ -263,6 +264,11 @@ class Reply:
                 parts.append(speech)
         if fixed:
             self._phrases.keep(ask, parts)
+
+    def _ahead_ms(self, clause: SpokenClause) -> int:
+        """Of sound that is left to hear of the clauses before ``clause``."""
+        left = sum(before.left for before in self._clauses.items[: clause.index])
+        return 1000 * left // SPOKEN_RATE
 
     def _fail(self, error: ModelsError) -> None:
         """Say an apology after what could be made, if it is known what that answers."""

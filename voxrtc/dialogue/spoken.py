@@ -98,8 +98,13 @@ class SpokenClause:
         return max(self._heard_before, self._from + self.mark.heard)
 
     @property
+    def left(self) -> int:
+        """Samples that were made and not heard."""
+        return max(0, sum(samples.size for samples, _, _ in self.speech.items) - self.heard)
+
+    @property
     def all_heard(self) -> bool:
-        return self.speech.closed and self.heard >= sum(samples.size for samples, _, _ in self.speech.items)
+        return self.speech.closed and not self.left
 
     def add(self, speech: Speech) -> None:
         """Append the voice's next samples. Their span counts in the text as the voice got it: stripped."""

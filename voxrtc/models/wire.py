@@ -115,6 +115,8 @@ class Speak(Message, frozen=True):
     intensity: float = 1.0
     guess: str = ""
     """As in Answer."""
+    ahead_ms: int = 0
+    """Of sound that the listener has still to hear before this clause: who hears nothing yet goes first."""
 
 
 Verb = Transcribe | Answer | Prepare | Ends | Speak

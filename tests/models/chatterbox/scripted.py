@@ -24,13 +24,14 @@ class Clock:
 class Tokens:
     """Says the tokens ``seed * 100``, ``seed * 100 + 1`` ..., one for each id of an utterance's text, then STOP."""
 
-    def __init__(self, clock: Clock, rows: int = 4, step_s: float = 0.005) -> None:
-        self.clock, self.rows, self.step_s = clock, rows, step_s
+    def __init__(self, clock: Clock, rows: int = 4, step_s: float = 0.005, begin_s: float = 0.0) -> None:
+        self.clock, self.rows, self.step_s, self.begin_s = clock, rows, step_s, begin_s
         self.under_way: dict[int, list[int]] = {}
         self.fails = False
 
     def begin(self, row: int, utterance: Utterance) -> None:
         assert 0 <= row < self.rows
+        self.clock.now += self.begin_s
         seed = utterance.manner.seed
         self.under_way[row] = [*(seed * 100 + n for n in range(len(utterance.text))), STOP]
 
@@ -51,8 +52,8 @@ class Stream:
 class Sound:
     """Each token is 960 samples of its own number, in millionths; of the last 3 once there are more, or no more."""
 
-    def __init__(self, clock: Clock, batch: int = 4, call_s: float = 0.05) -> None:
-        self.clock, self.batch, self.call_s = clock, batch, call_s
+    def __init__(self, clock: Clock, batch: int = 4, call_s: float = 0.05, chunk_s: float = 0.0) -> None:
+        self.clock, self.batch, self.call_s, self.chunk_s = clock, batch, call_s, chunk_s
         self.calls: list[list[tuple[int, int]]] = []
         """Of each call: seed and tokens of its chunks."""
 
@@ -61,7 +62,7 @@ class Sound:
 
     def sound(self, chunks: Sequence[Chunk]) -> list[Samples]:
         assert 0 < len(chunks) <= self.batch
-        self.clock.now += self.call_s
+        self.clock.now += self.call_s + self.chunk_s * len(chunks)
         self.calls.append([(chunk.stream.seed, len(chunk.tokens)) for chunk in chunks])
         return [self._of(chunk.stream, chunk) for chunk in chunks]
 

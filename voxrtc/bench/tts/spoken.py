@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxrtc.audio import Samples
+from voxrtc.audio import SPOKEN_RATE, Samples
 from voxrtc.models.chatterbox.loop import Loop
 from voxrtc.models.chatterbox.parts import CODES, STOP, TOKENS_PER_S, Manner, TokenModel, Utterance, Voice
 from voxrtc.models.chatterbox.request import Request
@@ -81,7 +82,8 @@ class Unstopped:
 
 
 class Spoken:
-    """callers.Voice by the loop: the next clause of a reply is asked for when the one before has come."""
+    """callers.Voice by the loop: the next clause of a reply is asked for when the one before has come, which is
+    still being heard then."""
 
     def __init__(self, loop: Loop, voices: Sequence[Voice], vocabulary: int, clauses: Sequence[int] = CLAUSES) -> None:
         self._loop = loop
@@ -91,8 +93,11 @@ class Spoken:
 
     async def say(self, caller: int, turn: int) -> AsyncGenerator[tuple[int, Samples], None]:
         voice = self._voices[caller % len(self._voices)]
+        heard_until = perf_counter()
         for number, tokens in enumerate(self._clauses):
             asked = utterance(voice, tokens, self._vocabulary, seed=(caller * 97 + turn) * 7 + number)
-            async with aclosing(say(self._loop, Request(asked, len(asked.text), tokens))) as sounds:
+            request = Request(asked, len(asked.text), tokens, ahead=max(0.0, heard_until - perf_counter()))
+            async with aclosing(say(self._loop, request)) as sounds:
                 async for sounded in sounds:
+                    heard_until = max(heard_until, perf_counter()) + sounded.samples.size / SPOKEN_RATE
                     yield number, sounded.samples

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import time
 import zlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxrtc.audio import Samples
+from voxrtc.audio import SPOKEN_RATE, Samples
 from voxrtc.errors import ModelsError
 from voxrtc.languages import weight
 from voxrtc.models.broken import end_host
@@ -114,14 +115,17 @@ class Chatterbox:
         if not any(sign.isalnum() for sign in ask.text):
             return
         trimmer, end = Trimmer(), 0
+        heard_until = time.monotonic() + ask.ahead_ms / 1000  # by who listens without a pause
         language = ask.language if ask.language in made.tokenizer.languages else "en"
         for piece in pieces(made.tokenizer, ask.text, language):
             request = self._request(made, ask, ask.text[piece.start : piece.end], piece, urgency)
+            request.ahead = max(0.0, heard_until - time.monotonic())
             async with contextlib.aclosing(spoken.say(loop, request)) as stream:
                 async for sounded in stream:
                     samples = trimmer.feed(sounded.samples)
                     start, end = end, piece.start + sounded.end
                     if samples.size:
+                        heard_until = max(heard_until, time.monotonic()) + samples.size / SPOKEN_RATE
                         yield Speech(pack(samples), start, end)
         last = np.concatenate([trimmer.end(), pause(ask.text)])
         if last.size:

@@ -27,6 +27,12 @@ SOON_S = 0.3
 KEEPING_UP = 2 * TOKENS_PER_S
 """Steps of the token model for each second that a call of the sound model takes, before the next call: many callers
 whose chunks are due one after another would otherwise keep it from its steps, and all would starve."""
+PROMPTS = 8
+"""Clauses whose text is read between two steps of the token model, at most: each takes about as long as a step, and all
+that speak wait for it. With fewer, those who come at once are spread over more calls of the sound model."""
+GATHERED = 2
+"""Steps that a first chunk is held back, at most, for those of others who came at about the same time, so that one call
+makes them all: one of their own would take as long as some ten steps."""
 REMEDY = "lower models.gpu_memory_gb or server.max_calls"
 
 
@@ -110,9 +116,10 @@ class Loop(Driver[Run]):
     # -- rows -----------------------------------------------------------------------------------------------
 
     def _admit(self) -> None:
-        """Give rows to those that wait, in their order. A clause leaves its row with its last token; not more than
-        twice as many as there are rows are under way, so that tokens do not pile up before a slow sound model."""
-        for run in sorted(self._waiting, key=Run.rank):
+        """Give rows to those that wait, in their order, a few between two steps. A clause leaves its row with its last
+        token; not more than twice as many as there are rows are under way, so that tokens do not pile up before a slow
+        sound model."""
+        for run in sorted(self._waiting, key=Run.rank)[:PROMPTS]:
             self._make_way(run)
             if not self._free or len(self._speaking) >= 2 * self._tokens.rows:
                 return
@@ -212,34 +219,43 @@ class Loop(Driver[Run]):
     def _due(self) -> list[Run]:
         """Those whose next chunk is to be made now, at most ``batch``, who starves first before the others.
 
-        While somebody's first chunk is in the making, chunks of those that have enough to listen to wait.
+        While somebody who hears nothing waits for a first chunk, chunks of those that have enough to listen to wait; so
+        do clauses that follow one which is still being heard.
         """
         now = self._clock()
         due = [run for run in self._speaking if self._is_due(run, now)]
-        if any(not run.chunks for run in self._speaking):
-            due = [run for run in due if not run.chunks or self._soon(run, now)]
+        waiting = [run for run in self._speaking if not run.chunks and self._soon(run, now)]
+        if waiting:
+            due = [run for run in due if self._soon(run, now)]
+        if all(self._may_wait(run) for run in due) and any(0 < _short(run) <= GATHERED for run in waiting):
+            return []
         return sorted(due, key=lambda run: (run.level, run.starves))[: self._sound.batch]
+
+    def _may_wait(self, run: Run) -> bool:
+        """Whether its first chunk, which is due, may wait for those of others that are due after a few more steps."""
+        return not run.chunks and not run.complete and _short(run) > -GATHERED
 
     def _is_due(self, run: Run, now: float) -> bool:
         if run.complete:
             return True
-        wanted = CHUNKS[min(run.chunks, len(CHUNKS) - 1)] + (0 if run.chunks else LOOK_AHEAD)
-        there = len(run.pending)
-        return there >= wanted or (run.samples > 0 and there >= LEAST and self._soon(run, now))
+        listens = run.samples > 0 or run.request.ahead > 0
+        return _short(run) <= 0 or (listens and len(run.pending) >= LEAST and self._soon(run, now))
 
     def _soon(self, run: Run, now: float) -> bool:
-        """Whether its listener runs out soon."""
+        """Whether its listener runs out soon, or hears nothing yet."""
         return run.starves - now < SOON_S + 2 * self._call_s
 
     def _give(self, run: Run, sounded: Sounded, now: float) -> None:
         if not sounded.samples.size or run.request.cancelled:
             return
-        if not run.samples:
-            run.heard = now
-        elif now > run.starves:
+        late = now - run.starves
+        if late > 0 and (run.samples or run.request.ahead):
             self._counts["starved"] += 1
-            self._longest_gap = max(self._longest_gap, now - run.starves)
-            run.heard += now - run.starves  # the listener goes on from here
+            self._longest_gap = max(self._longest_gap, late)
+        if not run.samples:
+            run.heard = max(now, run.due)
+        elif late > 0:
+            run.heard += late  # the listener goes on from here
         run.samples += sounded.samples.size
         if not self._tell("a stretch of sound", run.on_sound, sounded):
             self._end(run, ModelsError("whoever asked does not take the sound"))
@@ -253,3 +269,8 @@ class Loop(Driver[Run]):
         self._release(run)
         run.stream = None
         self._tell("the end of a clause", run.on_end, end)
+
+
+def _short(run: Run) -> int:
+    """Tokens that its next chunk lacks; negative where there are more."""
+    return CHUNKS[min(run.chunks, len(CHUNKS) - 1)] + (0 if run.chunks else LOOK_AHEAD) - len(run.pending)

@@ -31,6 +31,8 @@ class Request:
     """Speech tokens that a clause of this length takes, about: tells how far it is said."""
     urgency: Urgency = field(default_factory=Urgency)
     """Its level may change at any time (Urgency.release)."""
+    ahead: float = 0.0
+    """Seconds that its listener still has to hear of what comes before, when this is asked for."""
     cancelled: bool = field(default=False, init=False)
 
 
@@ -90,15 +92,19 @@ class Run:
     def level(self) -> int:
         return self.request.urgency.level
 
-    def rank(self) -> tuple[int, int]:
-        """Who is admitted first: the most urgent, of these the oldest."""
-        return self.level, self.number
+    def rank(self) -> tuple[int, float, int]:
+        """Who is admitted first: the most urgent, of these who will first hear nothing, of these the oldest."""
+        return self.level, self.due, self.number
+
+    @property
+    def due(self) -> float:
+        """When its first samples are wanted: since it arrived, or when what comes before will have been heard."""
+        return self.arrived + self.request.ahead
 
     @property
     def starves(self) -> float:
-        """When its listener will have heard all there is, if it listens since the first samples; before these: the
-        time since which it waits."""
-        return self.heard + self.samples / SPOKEN_RATE if self.samples else self.arrived
+        """When its listener will have heard all there is, if it listens since the first samples."""
+        return self.heard + self.samples / SPOKEN_RATE if self.samples else self.due
 
     def span(self, last: bool) -> tuple[int, int]:
         """The characters that the tokens made into sound since the last call say: in proportion, as far as is known
