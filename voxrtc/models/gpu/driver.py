@@ -34,7 +34,7 @@ class Asked(Protocol):
     def level(self) -> int:
         """Of urgency."""
 
-    def rank(self) -> tuple[int, ...]:
+    def rank(self) -> tuple[float, ...]:
         """Who goes first: the least."""
 
 
