@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import tomllib
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -94,6 +96,49 @@ def test_words(text: str, expected: str) -> None:
 )
 def test_negators(text: str, expected: str) -> None:
     assert emotion(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I have never been happier.", "happy"),
+        ("I have never been happy.", "sad"),
+        ("I could not be happier.", "happy"),
+        ("I couldn't be more pleased.", "happy"),
+        ("I couldn't be pleased.", "sad"),
+        ("I have never felt so sad.", "sad"),
+        ("I am not so happy.", "sad"),
+        ("I am no more happy than you.", "sad"),
+        ("neither happy nor sad", "neutral"),
+        ("I'm not angry, I'm happy.", "happy"),
+        ("No, I'm really sad.", "sad"),
+        ("I'm mad about you.", "happy"),
+        ("I'm mad about it.", "angry"),
+        ("It can't wait.", "neutral"),
+        ("I can't wait.", "excited"),
+    ],
+)
+def test_comparisons_and_contrasts(text: str, expected: str) -> None:
+    assert emotion(text) == expected
+
+
+def test_what_there_is_no_more_of_is_strong() -> None:
+    assert read("I have never been happier.", "en").intensity > read("I am happy.", "en").intensity
+    assert read("मैं इतना खुश कभी नहीं था।", "hi").intensity > read("मैं खुश था।", "hi").intensity
+
+
+SENTENCES = tomllib.loads(Path(__file__).with_name("sentences.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("unseen", [False, True])
+def test_sentences_as_people_say_them(language: str, unseen: bool) -> None:
+    groups = (SENTENCES["unseen"] if unseen else SENTENCES)[language]
+    said = [(text, expected) for expected, texts in groups.items() for text in texts]
+    wrong = [(text, expected) for text, expected in said if emotion(text, language) != expected]
+    assert set(groups) == set(EMOTIONS)
+    assert len(said) >= (40 if language == "en" else 10)
+    assert len(wrong) <= 0.1 * len(said), wrong
 
 
 def test_what_is_turned_is_weaker() -> None:
@@ -254,9 +299,11 @@ def test_no_entry_has_two_meanings(language: str) -> None:
     elisions = frozenset(table["elisions"])
     seen: dict[tuple[str, ...], str] = {}
     for key, entries in table.items():
-        if key in ("reach", "endings", "elisions", "joiners"):
-            continue  # a joiner may be a negator as well
-        assert key in ("negators", "breakers", "plain", "degrees") or key.removesuffix("_weak") in EMOTIONS, key
+        if key in ("reach", "endings", "elisions", "joiners", "comparers"):
+            continue  # a joiner may be a negator as well, a comparer a feeling
+        assert key in ("negators", "peaks", "breakers", "plain", "degrees") or key.removesuffix("_weak") in EMOTIONS, (
+            key
+        )
         for entry in entries:
             words = tuple(word_of(match[0], elisions) for match in TOKEN.finditer(fold(entry)))
             assert words, entry

@@ -4,8 +4,11 @@ No model: word lists by language (lexicon.py, emotions/), what comes before a wo
 
 - A negator turns what it reaches: as many words after it as the language's file says (English 4), or before it (German,
   French, Hindi), and never over punctuation or a word like "but". Happy becomes sad, weaker; of the others nothing is
-  left. It is spent on the first word that it turns, unless "and" or "or" goes on from there ("not sad or angry"). Two
-  within reach of each other cancel ("never not happy"). "Not only", "no doubt" and the like are no negators.
+  left, and it speaks against the same elsewhere ("neither happy nor sad"). It is spent on the first word that it turns,
+  unless "and" or "or" goes on from there ("not sad or angry"). Two within reach of each other cancel ("never not
+  happy"). "Not only", "no doubt" and the like are no negators.
+- A negator with a comparison turns nothing, it says that there is no more: "never been happier", "couldn't be more
+  pleased", "never felt so sad".
 - A word of degree counts for a feeling at most two words later, and several multiply: "really very happy".
 - What is asked is not felt: words of a sentence that ends in a question mark count for a third.
 - An exclamation mark makes what the words say stronger. Alone it says nothing; two of them are excited, weakly.
@@ -27,6 +30,8 @@ DEGREE_REACH = 2
 MILD = 0.8
 """Intensity of a word that may mean something else as well."""
 TURNED_WEIGHT, TURNED_INTENSITY = 0.8, 0.7
+PEAK = 1.4
+"""Intensity of what there is no more of."""
 ASKED = 0.35
 SHOUT = 0.25
 """Evidence of each exclamation mark, of two at most."""
@@ -60,6 +65,7 @@ class _Hit:
     factor: float
     at: int = 0
     turned: bool = False
+    compared: bool = False
 
 
 def read(clause: str, language: str) -> Mood:
@@ -116,6 +122,8 @@ class _Reader:
         self._spent = False
         self._degree = 1.0
         self._degree_until = 0
+        self._peaks = False  # the negator with a comparison says that there is no more
+        self._compared_until = 0
         self._last: _Hit | None = None
 
     def _stop(self, marks: str) -> None:
@@ -141,6 +149,8 @@ class _Reader:
     def _word(self, entry: Entry) -> None:
         if entry.joins:
             self._last = None
+        if entry.compares:
+            self._compared_until = self._at + 1 + DEGREE_REACH
         if entry.kind == "feeling":
             self._feel(entry)
         elif entry.kind == "negator":
@@ -154,7 +164,10 @@ class _Reader:
     def _feel(self, entry: Entry) -> None:
         factor = (self._degree if self._at <= self._degree_until else 1.0) * (1.0 if entry.weight == 1.0 else MILD)
         turned = self._negates and self._at <= self._until
-        self._last = _Hit(entry.emotion, entry.weight, factor, self._at, turned)
+        compared = self._at <= self._compared_until
+        if turned and compared and self._peaks:
+            turned, factor = False, factor * PEAK
+        self._last = _Hit(entry.emotion, entry.weight, factor, self._at, turned, compared)
         self.hits.append(self._last)
         self._spent = turned
         self._degree = 1.0
@@ -162,9 +175,13 @@ class _Reader:
     def _negate(self, entry: Entry) -> None:
         last, self._last = self._last, None
         if last is not None and self._at - last.at <= self._lexicon.before:
-            last.turned = not last.turned
+            if entry.peaks and last.compared:
+                last.factor *= PEAK
+            else:
+                last.turned = not last.turned
             self._negates = False
             return
+        self._peaks = entry.peaks
         self._negates = entry.joins or not (self._negates and self._at <= self._until)
         self._until = self._at + self._lexicon.after
 
@@ -175,14 +192,19 @@ def _judged(hits: list[_Hit], shouts: int) -> Mood:
     if not hits and shouts < 2:
         return NEUTRAL
     scores = dict.fromkeys(EMOTIONS, 0.0)
+    said = dict.fromkeys(EMOTIONS, 0.0)
     factors = dict.fromkeys(EMOTIONS, 0.0)
     for hit in hits:
         emotion, weight, factor = _counted(hit)
         scores[emotion] += weight
-        factors[emotion] += weight * factor
+        if weight > 0:
+            said[emotion] += weight
+            factors[emotion] += weight * factor
+    for emotion in KIN:
+        scores[emotion] = max(0.0, scores[emotion])
     best = max(KIN, key=scores.__getitem__)
     if scores[best]:
-        intensity = factors[best] / scores[best] * LOUDER[shouts]
+        intensity = factors[best] / said[best] * LOUDER[shouts]
     elif shouts == 2:
         best, intensity = "excited", QUIETER
     else:
@@ -196,12 +218,12 @@ def _judged(hits: list[_Hit], shouts: int) -> Mood:
 
 
 def _counted(hit: _Hit) -> tuple[str, float, float]:
-    """Emotion, weight and intensity of a hit, turned if it was."""
+    """Emotion, weight (below zero for what speaks against it) and intensity of a hit, turned if it was."""
     if not hit.turned:
         return hit.emotion, hit.weight, hit.factor
     if hit.emotion == "happy":
         return "sad", hit.weight * TURNED_WEIGHT, TURNED_INTENSITY
-    return hit.emotion, 0.0, hit.factor
+    return hit.emotion, -hit.weight * TURNED_WEIGHT, hit.factor
 
 
 def _bounded(intensity: float) -> float:

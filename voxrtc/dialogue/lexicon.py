@@ -36,12 +36,15 @@ _VARIATIONS = re.compile(_VARIED)
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What a word, or several, do. ``kind``: feeling (an emotion, with its weight), degree, negator, breaker, or plain.
-    ``joins``: it is a joiner, too."""
+    ``joins``: it is a joiner, too; ``compares``: a comparer, too; ``peaks``: a negator that, with one of these, says
+    that there is no more of it ("never been happier")."""
 
     kind: str
     emotion: str = ""
     weight: float = 0.0
     joins: bool = False
+    compares: bool = False
+    peaks: bool = False
 
 
 NOT = Entry("negator")
@@ -61,8 +64,9 @@ class Lexicon:
 
     def find(self, words: list[str], at: int) -> tuple[Entry | None, int]:
         """The longest entry that begins at ``words[at]``, and how many words it has."""
+        following = words[at + 1] if at + 1 < len(words) else ""
         for rest, entry in self.starts.get(words[at], ()):
-            if not rest or tuple(words[at + 1 : at + 1 + len(rest)]) == rest:
+            if not rest or (rest[0] == following and tuple(words[at + 1 : at + 1 + len(rest)]) == rest):
                 return entry, 1 + len(rest)
         return (NOT if self.endings and words[at].endswith(self.endings) else None), 1
 
@@ -123,17 +127,19 @@ def read_table(name: str) -> dict[str, Any]:
 
 
 def _entries(table: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
-    joiners = set(table["joiners"])
+    joiners, comparers = set(table["joiners"]), set(table["comparers"])
     for text in joiners:
         yield text, Entry("joiner", joins=True)
-    for kind in ("negator", "breaker"):
+    for text in comparers:
+        yield text, Entry("plain", compares=True)
+    for kind, peaks in (("negator", False), ("breaker", False), ("peak", True)):
         for text in table[f"{kind}s"]:
-            yield text, Entry(kind, joins=text in joiners)
+            yield text, Entry("negator" if peaks else kind, joins=text in joiners, peaks=peaks)
     for text in table["plain"]:
         yield text, Entry("plain")
     for text, factor in table["degrees"].items():
-        yield text, Entry("degree", weight=factor)
+        yield text, Entry("degree", weight=factor, compares=text in comparers)
     for emotion in EMOTIONS:
         for key, weight in ((emotion, 1.0), (f"{emotion}_weak", WEAK)):
             for text in table.get(key, ()):
-                yield text, Entry("feeling", emotion, weight)
+                yield text, Entry("feeling", emotion, weight, compares=text in comparers)
