@@ -27,6 +27,14 @@ class GaveWay(ModelsError):
     """A guess was given up for what a caller waited for; it may be asked again once somebody waits for it, too."""
 
 
+class BadClip(ModelsError):
+    """A clip that no voice can be made of; says why."""
+
+
+class Unloadable(ModelsError):
+    """A model cannot be loaded: its files are missing or broken, or it finds no memory. It need not be asked again."""
+
+
 class SdpError(VoxrtcError):
     """The caller's session description cannot be answered; says which part and why."""
 

@@ -41,6 +41,7 @@ verbs = st.one_of(
     st.builds(wire.Prepare, text, text, utterances, text, tools),
     st.builds(wire.Ends, text, text),
     st.builds(wire.Speak, text, text, text, number, text, number, text),
+    st.builds(wire.Clone, text, st.binary(max_size=99), ids),
 )
 items = st.one_of(
     st.builds(wire.Heard, text, text, number, number),
@@ -48,10 +49,18 @@ items = st.one_of(
     st.builds(wire.Said, text),
     st.builds(wire.ToolCall, text, text, text),
     st.builds(wire.Speech, st.binary(max_size=99), ids, ids),
+    st.builds(wire.Cloned, st.lists(text, max_size=3)),
 )
 
 
-@given(st.builds(wire.Ask, ids, verbs) | st.builds(wire.Cancel, ids) | st.builds(wire.Release, text))
+@given(
+    st.one_of(
+        st.builds(wire.Ask, ids, verbs),
+        st.builds(wire.Cancel, ids),
+        st.builds(wire.Release, text),
+        st.builds(wire.Forget, text),
+    )
+)
 def test_what_a_client_sends(message):
     assert client.decode(encoder.encode(message)) == message
 

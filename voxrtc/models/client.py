@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from voxrtc.audio import Samples
 from voxrtc.errors import HostLost, ModelsError
+from voxrtc.models.clones import Clones
 from voxrtc.models.connection import Connection, Stream
 from voxrtc.models.process import HostProcess
 from voxrtc.models.store import FETCHING, WAITING
@@ -73,6 +74,7 @@ class HostClient:
         self._failure: str | None = None
         self._settled = asyncio.Event()
         """Set while a verb need not wait: the models are warm, or will never be."""
+        self._clones = Clones()
         self._answering: Counter[str] = Counter()
         """Answers under way, by session."""
         self.restarts = 0
@@ -80,7 +82,7 @@ class HostClient:
 
     @property
     def ready(self) -> Ready | None:
-        return self._ready
+        return self._clones.beside(self._ready)
 
     @property
     def pid(self) -> int | None:
@@ -151,6 +153,12 @@ class HostClient:
                 probability = item.probability
         return probability
 
+    async def clone(self, name: str, samples: Samples, rate: int) -> list[str]:
+        return await self._clones.add(await self._connected(), name, samples, rate)
+
+    async def forget(self, name: str) -> bool:
+        return await self._clones.remove(self._connection, name)
+
     def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
         return self._items(ask, Speech)
 
@@ -166,6 +174,13 @@ class HostClient:
             stream.close()
 
     async def _ask(self, verb: Verb) -> Stream:
+        connection = await self._connected()
+        if isinstance(verb, Speak):
+            await self._clones.give(connection, verb.voice)
+        return await connection.ask(verb)
+
+    async def _connected(self) -> Connection:
+        """The connection to a warm host, waited for where it is being started."""
         if self._supervisor is None:
             raise ModelsError("the models have not been started")
         limit = self._settings.models.load_timeout_s
@@ -177,7 +192,7 @@ class HostClient:
                         raise ModelsError(self._failure)
         except TimeoutError:
             raise HostLost(f"the models did not come back within {limit:.0f} s") from None
-        return await connection.ask(verb)
+        return connection
 
     # -- keeping the host alive -------------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 
-from voxrtc.errors import GaveWay, HostLost, ModelsError
+from voxrtc.errors import BadClip, GaveWay, HostLost, ModelsError
 from voxrtc.models.stream import frame
-from voxrtc.models.wire import Ask, Cancel, Done, Failed, Item, ItemOf, Release, Speech, Verb
+from voxrtc.models.wire import Ask, Cancel, Done, Failed, Forget, Item, ItemOf, Release, Speech, Verb
 
 MAX_ITEMS = 8_192
 MAX_BYTES = 32 * 1024 * 1024
@@ -110,6 +110,11 @@ class Connection:
         if not self._writer.is_closing():
             self._writer.write(frame(Release(guess)))  # as few as cancels are
 
+    def forget(self, name: str) -> None:
+        """The voice of a clip is not needed any more."""
+        if not self._writer.is_closing():
+            self._writer.write(frame(Forget(name)))  # as few as voices are made
+
     def lose(self, reason: str) -> None:
         """The host is gone: every stream ends with HostLost behind what had come for it."""
         self._lost = reason
@@ -123,7 +128,8 @@ class Connection:
 
 
 def _error(failed: Failed) -> ModelsError:
-    return GaveWay(failed.message) if failed.code == "gave_way" else ModelsError(failed.message)
+    kinds: dict[str, type[ModelsError]] = {"gave_way": GaveWay, "bad_clip": BadClip}
+    return kinds.get(failed.code, ModelsError)(failed.message)
 
 
 def _weight(item: ItemOf) -> int:

@@ -21,6 +21,8 @@ from voxrtc.models.thinking import Thinking
 from voxrtc.models.urgency import SPECULATIVE, Traffic, Urgency
 from voxrtc.models.wire import (
     Answer,
+    Clone,
+    Cloned,
     Ending,
     Ends,
     Heard,
@@ -31,6 +33,7 @@ from voxrtc.models.wire import (
     Speech,
     ToolCall,
     Transcribe,
+    unpack,
 )
 from voxrtc.settings import Settings
 
@@ -57,6 +60,7 @@ class Embedded:
             voices=self.speaking.languages,
             hears_languages=self.hearing.languages,
             load_s=time.monotonic() - began,
+            cloning=self.speaking.cloning,
         )
 
     def _load(self, progress: Progress) -> None:
@@ -125,6 +129,12 @@ class Embedded:
         async with contextlib.aclosing(self.speaking.speak(ask, urgency)) as items:
             async for speech in items:
                 yield speech
+
+    async def clone(self, ask: Clone) -> AsyncGenerator[Cloned, None]:
+        yield Cloned(await self.speaking.clone(ask.name, unpack(ask.audio), ask.rate))
+
+    def forget(self, name: str) -> None:
+        self.speaking.forget(name)
 
     def _hurry(self, level: int) -> None:
         """Something of this urgency has come: what is less urgent gives way."""

@@ -22,7 +22,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voxrtc.errors import GaveWay, ModelsError, VoxrtcError
+from voxrtc.errors import BadClip, GaveWay, ModelsError, VoxrtcError
 from voxrtc.models import profiles, quiet
 from voxrtc.models.profiles import Profile
 from voxrtc.models.stream import BUFFER, StreamBroken, frame, from_client
@@ -32,9 +32,11 @@ from voxrtc.models.wire import (
     Ask,
     Broken,
     Cancel,
+    Clone,
     Done,
     Ends,
     Failed,
+    Forget,
     Item,
     ItemOf,
     Loading,
@@ -199,6 +201,9 @@ class Host:
                 self._cancel(connection, message.id)
             elif isinstance(message, Release):
                 self._release(connection, message.guess)
+            elif isinstance(message, Forget) and isinstance(self._state, Ready):
+                assert self._profile is not None
+                self._profile.forget(message.name)
             await connection.writer.drain()  # a client that only asks, and never reads, is not read either
 
     def _ask(self, connection: Connection, ask: Ask, group: asyncio.TaskGroup) -> None:
@@ -243,6 +248,8 @@ class Host:
                     await connection.send(Item(ask.id, item))
         except GaveWay as error:
             return Failed(ask.id, "gave_way", str(error))
+        except BadClip as error:
+            return Failed(ask.id, "bad_clip", str(error))
         except ModelsError as error:
             return Failed(ask.id, "refused", str(error))
         except Exception as error:  # noqa: BLE001 - one failed request must not end the others
@@ -277,6 +284,8 @@ def _work(profile: Profile, verb: Verb, urgency: Urgency) -> AsyncGenerator[Item
             return profile.ends(verb)
         case Speak():
             return profile.speak(verb, urgency)
+        case Clone():
+            return profile.clone(verb)
 
 
 # -- the process ----------------------------------------------------------------------------------------------

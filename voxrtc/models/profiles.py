@@ -6,7 +6,21 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from voxrtc.models.urgency import Urgency
-from voxrtc.models.wire import Answer, Ending, Ends, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, Transcribe
+from voxrtc.models.wire import (
+    Answer,
+    Clone,
+    Cloned,
+    Ending,
+    Ends,
+    Heard,
+    Prepare,
+    Ready,
+    Said,
+    Speak,
+    Speech,
+    ToolCall,
+    Transcribe,
+)
 from voxrtc.settings import Settings
 
 Progress = Callable[[str, float], None]
@@ -32,6 +46,12 @@ class Profile(Protocol):
     def ends(self, ask: Ends) -> AsyncGenerator[Ending, None]: ...
 
     def speak(self, ask: Speak, urgency: Urgency) -> AsyncGenerator[Speech, None]: ...
+
+    def clone(self, ask: Clone) -> AsyncGenerator[Cloned, None]:
+        """One Cloned, once the voice can be spoken with. Raises BadClip, ModelsError."""
+
+    def forget(self, name: str) -> None:
+        """Forget a voice that clone() made, if there is one. Those who speak with it do so to the end."""
 
     async def close(self) -> None: ...
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import msgspec
 
 from voxrtc.audio import Samples
 from voxrtc.errors import ModelsError
 from voxrtc.models.profiles import Progress
-from voxrtc.models.tts import choice, espeak, others
+from voxrtc.models.tts import choice, espeak, names, others
 from voxrtc.models.tts.engine import Cloning, Engine, Threaded
 from voxrtc.models.tts.normalization import normalize
 from voxrtc.models.tts.voice import Voice
@@ -72,14 +72,31 @@ class Speaking:
                 start, end = reading.written(speech.start, speech.end)
                 yield msgspec.structs.replace(speech, start=start, end=end) if reading.pieces else speech
 
-    async def clone(self, name: str, samples: Samples, rate: int) -> None:
-        """From now on ``name`` is a voice, made of the clip ``samples`` (n,) at ``rate`` Hz. Raises ModelsError where
-        that is not allowed or not possible."""
-        for engine in self._engines:
-            if isinstance(engine, Cloning):
-                await engine.clone(name, samples, rate)
-                return
-        raise ModelsError('voices of clips need tts.engine = "chatterbox"')
+    @property
+    def cloning(self) -> bool:
+        """Whether voices may be made of clips, and can be."""
+        return self._settings.tts.allow_cloning and self._cloner() is not None
+
+    async def clone(self, name: str, samples: Samples, rate: int) -> list[str]:
+        """From now on ``name`` is a voice, made of the clip ``samples`` (n,) at ``rate`` Hz; returns the languages that
+        it speaks. Raises BadClip where the clip is of no use, ModelsError where that is not allowed or not possible, or
+        the name is taken."""
+        if not self._settings.tts.allow_cloning:
+            raise ModelsError("voices of clips are not allowed here; tts.allow_cloning would allow them")
+        engine = self._cloner()
+        if engine is None:
+            raise ModelsError('voices of clips need tts.engine = "chatterbox"')
+        if not names.possible(name):
+            raise ModelsError(names.POSSIBLE)
+        if names.taken(name, self.voices):
+            raise ModelsError(names.TAKEN.format(name))
+        await engine.clone(name, samples, rate)
+        return list(engine.clones[name])
+
+    def forget(self, name: str) -> None:
+        """Forget the voice ``name`` of a clip, if there is one."""
+        if (engine := self._cloner()) is not None:
+            engine.forget(name)
 
     async def close(self) -> None:
         """Stop what runs."""
@@ -114,6 +131,9 @@ class Speaking:
 
                 return Chatterbox(self._settings)
 
+    def _cloner(self) -> Cloning | None:
+        return next((engine for engine in self._engines if isinstance(engine, Cloning)), None)
+
     def _first(self) -> str:
         """The configured voice. Raises ModelsError where it is not there."""
         wanted, there = self._settings.tts.voice, self._engines[0].voices
@@ -129,20 +149,32 @@ class Speaking:
         if not self.voices:
             raise ModelsError("the models are not loaded yet")
         name = next(iter(self.voices)) if ask.voice in ("", choice.AUTO) else ask.voice
-        if name not in self.voices:
-            for engine in self._engines:
-                if isinstance(engine, Cloning) and engine.knows(name):
-                    return engine, ask
-            raise ModelsError(f"there is no voice '{name}'; there are {', '.join(self.voices)}")
-        for other in others.order(ask.language, name, self.voices, self._settings.tts.languages):
-            if ask.language in self.voices[other].voices[other]:
-                return self.voices[other], msgspec.structs.replace(ask, voice=other)
-        if not self.voices[name].reads_all:
+        voices = self._with(name)
+        for other in others.order(ask.language, name, voices, self._settings.tts.languages):
+            if ask.language in _languages(voices[other], other):
+                return voices[other], msgspec.structs.replace(ask, voice=other)
+        if not voices[name].reads_all:
             raise ModelsError(espeak.MISSING)
         if ask.language not in self._strange:
             self._strange.add(ask.language)
             logger.warning("no voice speaks '%s'; it is read as English", ask.language)
-        return self.voices[name], msgspec.structs.replace(ask, voice=name, language="en")
+        return voices[name], msgspec.structs.replace(ask, voice=name, language="en")
+
+    def _with(self, name: str) -> Mapping[str, Engine]:
+        """Those who may speak for the voice ``name``, itself among them. Raises ModelsError where it is not there."""
+        if name in self.voices:
+            return self.voices
+        engine = self._cloner()
+        if engine is None or name not in engine.clones:
+            raise ModelsError(f"there is no voice '{name}'; there are {', '.join(self.voices)}")
+        return {**self.voices, name: engine}
+
+
+def _languages(engine: Engine, name: str) -> Sequence[str]:
+    """Those of the voice ``name`` of ``engine``."""
+    if name in engine.voices:
+        return engine.voices[name]
+    return engine.clones[name] if isinstance(engine, Cloning) else ()
 
 
 def _hibari() -> Voice:

@@ -44,5 +44,15 @@ class Models(Protocol):
     async def ends(self, text: str, language: str) -> float:
         """The probability, 0..1, that somebody who said ``text`` is done; negative where that cannot be told."""
 
+    async def clone(self, name: str, samples: Samples, rate: int) -> list[str]:
+        """From now on ``name`` is a voice like those of ``ready``: that of ``samples`` (n,) at ``rate`` Hz, of which
+        the first 10 s are used. Returns the languages that it speaks. It outlives the host, not this process; of more
+        than can be kept, the oldest is forgotten. One of that name that was made so before is replaced.
+
+        Raises BadClip where no voice can be made of it, ModelsError where that is not allowed or not possible."""
+
+    async def forget(self, name: str) -> bool:
+        """Forget a voice that was made of a clip; whether there was one."""
+
     def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
         """24 kHz samples of one clause, in order, each with the characters it says. Silence at both ends is trimmed."""

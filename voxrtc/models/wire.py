@@ -1,8 +1,8 @@
 """The three verbs as messages: what crosses between the dialogue's side and a host of models.
 
 A message is msgpack behind a 4-byte big-endian length; samples travel as raw little-endian float32. The
-dialogue's side sends ``Ask``, ``Cancel`` and ``Release``; the host answers each ask with any number of ``Item``, then
-one ``Done`` or ``Failed``. ``Loading``, then ``Ready``, come once, before anything else.
+dialogue's side sends ``Ask``, ``Cancel``, ``Release`` and ``Forget``; the host answers each ask with any number of
+``Item``, then one ``Done`` or ``Failed``. ``Loading``, then ``Ready``, come once, before anything else.
 """
 
 from __future__ import annotations
@@ -119,7 +119,16 @@ class Speak(Message, frozen=True):
     """Of sound that the listener has still to hear before this clause: who hears nothing yet goes first."""
 
 
-Verb = Transcribe | Answer | Prepare | Ends | Speak
+class Clone(Message, frozen=True):
+    """From now on ``name`` is a voice: that of ``audio``, packed samples at ``rate`` Hz. One of that name that was made
+    so before is replaced."""
+
+    name: str
+    audio: bytes
+    rate: int
+
+
+Verb = Transcribe | Answer | Prepare | Ends | Speak | Clone
 
 
 # -- what comes back ------------------------------------------------------------------------------------------
@@ -163,7 +172,13 @@ class Speech(Message, frozen=True):
     end: int
 
 
-ItemOf = Heard | Said | ToolCall | Speech | Ending
+class Cloned(Message, frozen=True):
+    """The voice can be spoken with, in these ``languages``."""
+
+    languages: list[str]
+
+
+ItemOf = Heard | Said | ToolCall | Speech | Ending | Cloned
 
 
 # -- the conversation of the two processes --------------------------------------------------------------------
@@ -186,6 +201,12 @@ class Release(Message, frozen=True):
     guess: str
 
 
+class Forget(Message, frozen=True):
+    """The voice of a clip that was called ``name`` is not needed any more. Not answered."""
+
+    name: str
+
+
 class Item(Message, frozen=True):
     id: int
     item: ItemOf
@@ -196,11 +217,11 @@ class Done(Message, frozen=True):
 
 
 class Failed(Message, frozen=True):
-    """``code``: ``busy`` (too much waits), ``refused`` (bad request), ``broken`` (the model failed), or ``gave_way`` (a
-    guess, to what somebody waits for)."""
+    """``code``: ``busy`` (too much waits), ``refused`` (bad request), ``broken`` (the model failed), ``gave_way`` (a
+    guess, to what somebody waits for), or ``bad_clip`` (no voice can be made of it)."""
 
     id: int
-    code: Literal["busy", "refused", "broken", "gave_way"]
+    code: Literal["busy", "refused", "broken", "gave_way", "bad_clip"]
     message: str
 
 
@@ -222,6 +243,10 @@ class Ready(Message, frozen=True):
     """Voice name to the language codes it speaks; the first is the one that speaks where none is asked for."""
     hears_languages: list[str]
     load_s: float
+    cloning: bool = False
+    """Whether voices may be made of clips, and can be."""
+    clones: list[str] = []
+    """Which of the voices were. The host tells none: they are added on the dialogue's side, where the clips are."""
 
 
 class Broken(Message, frozen=True):
@@ -230,5 +255,5 @@ class Broken(Message, frozen=True):
     message: str
 
 
-FromClient = Ask | Cancel | Release
+FromClient = Ask | Cancel | Release | Forget
 FromHost = Item | Done | Failed | Loading | Ready | Broken

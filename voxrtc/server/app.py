@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -10,10 +11,10 @@ from pathlib import Path
 from aiohttp import web
 
 from voxrtc.calls import Calls
-from voxrtc.errors import BadMemory, CallsFull, SdpError, UnknownCall, VoxrtcError, frames
+from voxrtc.errors import BadClip, BadMemory, CallsFull, SdpError, UnknownCall, VoxrtcError, frames
 from voxrtc.metrics import Metrics
-from voxrtc.server import offer, ops
-from voxrtc.server.keys import CALLS, METRICS, SETTINGS, STATUS
+from voxrtc.server import offer, ops, voices
+from voxrtc.server.keys import CALLS, CLIPS, METRICS, SETTINGS, STATUS
 from voxrtc.server.status import Status
 from voxrtc.settings import Settings
 
@@ -42,7 +43,9 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
         raise VoxrtcError(f"{WEB}: the page is not there; install voxrtc from its repository with pip install -e .")
     app = web.Application(middlewares=[headers, errors], client_max_size=settings.server.max_body_kb * 1024)
     app[SETTINGS], app[CALLS], app[STATUS], app[METRICS] = settings, calls, status, metrics
+    app[CLIPS] = asyncio.Semaphore(voices.AT_ONCE)
     app.add_routes(offer.routes)
+    app.add_routes(voices.routes)
     app.add_routes(ops.health_routes)
     app.router.add_get("/", partial(page, WEB / "index.html"))
     for file in sorted(path for path in WEB.iterdir() if path.is_file() and not path.name.startswith(".")):
@@ -111,6 +114,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.json_response(error_body("bad_memory", str(error)), status=422)
     except UnknownCall as error:
         return web.json_response(error_body("unknown_call", str(error)), status=404)
+    except BadClip as error:
+        return web.json_response(error_body("bad_clip", str(error)), status=400)
     except VoxrtcError as error:
         return web.json_response(error_body("bad_request", str(error)), status=400)
     except web.HTTPException as error:

@@ -1,5 +1,7 @@
 """What the applications carry, by typed key."""
 
+import asyncio
+
 from aiohttp import web
 
 from voxrtc.calls import Calls
@@ -10,4 +12,5 @@ from voxrtc.settings import Settings
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 CALLS: web.AppKey[Calls] = web.AppKey("calls", Calls)
 STATUS: web.AppKey[Status] = web.AppKey("status", Status)
+CLIPS: web.AppKey[asyncio.Semaphore] = web.AppKey("clips", asyncio.Semaphore)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)

@@ -17,6 +17,7 @@ import numpy as np
 from voxrtc.audio import HEARD_RATE, Samples
 from voxrtc.bench.turns.sounds import Said as SaidThere
 from voxrtc.bench.turns.voice import Voice
+from voxrtc.errors import ModelsError
 from voxrtc.models.wire import Answer, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, pack, unpack
 
 HEARING_S = 0.06
@@ -100,6 +101,12 @@ class StandIn:
 
     async def ends(self, text: str, language: str) -> float:
         return -1.0
+
+    async def clone(self, name: str, samples: Samples, rate: int) -> list[str]:
+        raise ModelsError("the stand-in has one voice")
+
+    async def forget(self, name: str) -> bool:
+        return False
 
     async def speak(self, ask: Speak) -> AsyncGenerator[Speech, None]:
         asked = asyncio.get_running_loop().time()

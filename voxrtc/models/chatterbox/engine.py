@@ -25,11 +25,11 @@ from voxrtc.models.chatterbox.request import Request, Statistics
 from voxrtc.models.chatterbox.tokenizer import Piece, Tokenizer, pieces
 from voxrtc.models.gpu.driver import Within
 from voxrtc.models.profiles import Progress
-from voxrtc.models.tts.delivery import delivery
+from voxrtc.models.tts.delivery import delivery, silence
 from voxrtc.models.tts.trim import Trimmer, pause
 from voxrtc.models.urgency import Urgency
 from voxrtc.models.wire import Speak, Speech, pack
-from voxrtc.settings import Settings
+from voxrtc.settings import Delivery, Settings
 
 if TYPE_CHECKING:
     from voxrtc.models.chatterbox.voices import Maker
@@ -43,8 +43,9 @@ TOKENS_A_LETTER = 1.7
 """Speech tokens that a letter of the Latin script takes, at 15 letters a second."""
 MOST_A_LETTER, MOST_BESIDE = 3.0, 50
 """Speech tokens that a piece of text may take: beyond, it is taken for a runaway and ended."""
-CLONES = 64
-"""Voices of callers' clips that are kept; of more, the oldest is forgotten."""
+CLONES = 65
+"""Voices of callers' clips that are kept; of more, the oldest is forgotten. One more than models.clones keeps clips:
+that tells of one to forget only once the newest is made."""
 WARM_UP = "Hello there, how are you?"
 
 
@@ -52,7 +53,8 @@ WARM_UP = "Hello there, how are you?"
 class Made:
     """What is loaded. ``voices``: the first is the default. ``maker``: None where no clips may come from callers.
     ``tail``: tokens that each piece of text ends with. ``most``: speech tokens of a piece at most. ``within``: what the
-    models' work is done in."""
+    models' work is done in. ``moods``: whether exaggeration and cfg_weight are heeded; where not, all that can be heard
+    of a mood is the pause after a clause."""
 
     title: str
     tokens: TokenModel
@@ -64,6 +66,7 @@ class Made:
     tail: Sequence[int]
     most: int
     within: Within = contextlib.nullcontext
+    moods: bool = True
 
 
 Make = Callable[[Settings, Progress], Made]
@@ -87,7 +90,7 @@ class Chatterbox:
 
     @property
     def voices(self) -> Mapping[str, Sequence[str]]:
-        """The configured ones; those of callers' clips are spoken with, but not listed."""
+        """The configured ones."""
         made = self._made
         return {} if made is None else dict.fromkeys(made.voices, made.tokenizer.languages)
 
@@ -127,27 +130,33 @@ class Chatterbox:
                     if samples.size:
                         heard_until = max(heard_until, time.monotonic()) + samples.size / SPOKEN_RATE
                         yield Speech(pack(samples), start, end)
-        last = np.concatenate([trimmer.end(), pause(ask.text)])
+        silent = pause(ask.text) if made.moods else np.concatenate([pause(ask.text), silence(self._sounds(ask))])
+        last = np.concatenate([trimmer.end(), silent])
         if last.size:
             yield Speech(pack(last), end, len(ask.text))
 
     async def clone(self, name: str, samples: Samples, rate: int) -> None:
-        """From now on ``name`` is a voice, made of ``samples`` (n,) at ``rate`` Hz. Raises ModelsError where that is
-        not allowed (tts.allow_cloning), the clip is of no use, or the name is taken."""
+        """From now on ``name`` is a voice, made of ``samples`` (n,) at ``rate`` Hz. Raises BadClip where the clip is of
+        no use, ModelsError where that is not allowed (tts.allow_cloning), or the name is taken."""
         made, _ = self._loaded
         if made.maker is None:
             raise ModelsError("voices of clips are not allowed here; tts.allow_cloning would allow them")
         if name in made.voices or not name.strip():
             raise ModelsError(f"a voice of a clip cannot be named '{name}'")
         maker, clip = made.maker, clips.check(samples, rate, "the clip")
-        self._clones.pop(name, None)
-        self._clones[name] = await asyncio.to_thread(maker.make, name, clip)
+        voice = await asyncio.to_thread(maker.make, name, clip)
+        self._clones.pop(name, None)  # the newest comes last
+        self._clones[name] = voice
         while len(self._clones) > CLONES:
             del self._clones[next(iter(self._clones))]
 
-    def knows(self, name: str) -> bool:
-        """Whether ``name`` is a voice that can be spoken with."""
-        return self._made is not None and (name in self._made.voices or name in self._clones)
+    def forget(self, name: str) -> None:
+        self._clones.pop(name, None)
+
+    @property
+    def clones(self) -> Mapping[str, Sequence[str]]:
+        made = self._made
+        return {} if made is None else dict.fromkeys(self._clones, made.tokenizer.languages)
 
     def statistics(self) -> Statistics:
         """Of the loop. Raises ModelsError before it is loaded."""
@@ -167,14 +176,17 @@ class Chatterbox:
             raise ModelsError(f"Chatterbox has no voice '{name}'")
         size = weight(text)
         most = min(made.most, MOST_BESIDE + round(MOST_A_LETTER * size))
-        manner = self._manner(made.manner, ask)
+        manner = self._manner(made.manner, ask) if made.moods else made.manner
         utterance = Utterance(piece.ids, voice, replace(manner, seed=zlib.crc32(f"{name}\n{text}".encode())), most)
         return Request(utterance, piece.end - piece.start, round(TOKENS_A_LETTER * size), urgency)
 
     def _manner(self, plain: Manner, ask: Speak) -> Manner:
         """How a clause of that emotion is said."""
-        sounds = delivery(self._settings.emotion, ask.emotion, ask.intensity)
+        sounds = self._sounds(ask)
         return replace(plain, exaggeration=sounds.exaggeration, cfg_weight=sounds.cfg_weight)
+
+    def _sounds(self, ask: Speak) -> Delivery:
+        return delivery(self._settings.emotion, ask.emotion, ask.intensity)
 
     def _run_through(self, loop: Loop, request: Request) -> None:
         """Say it in this thread, to nobody. Raises ModelsError where that fails."""

@@ -27,6 +27,8 @@ from voxrtc.models.speaking import Speaking
 from voxrtc.models.urgency import LAST, Urgency
 from voxrtc.models.wire import (
     Answer,
+    Clone,
+    Cloned,
     Ending,
     Ends,
     Heard,
@@ -85,6 +87,7 @@ class Remote:
             if self._hearing
             else [code for code in NAMES if self._ears.takes(code)],
             load_s=time.monotonic() - began,
+            cloning=self._speaking.cloning,
         )
 
     def _load(self, progress: Progress) -> None:
@@ -138,6 +141,12 @@ class Remote:
 
     def speak(self, ask: Speak, urgency: Urgency | None = None) -> AsyncGenerator[Speech, None]:
         return self._speaking.speak(ask, urgency)
+
+    async def clone(self, ask: Clone) -> AsyncGenerator[Cloned, None]:
+        yield Cloned(await self._speaking.clone(ask.name, unpack(ask.audio), ask.rate))
+
+    def forget(self, name: str) -> None:
+        self._speaking.forget(name)
 
     # -- how a turn is answered -----------------------------------------------------------------------------
 

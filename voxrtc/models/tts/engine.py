@@ -46,11 +46,16 @@ class Cloning(Engine, Protocol):
     """An engine that makes voices of clips."""
 
     async def clone(self, name: str, samples: Samples, rate: int) -> None:
-        """From now on ``name`` is a voice, made of ``samples`` (n,) at ``rate`` Hz. It is not in ``voices``. Raises
-        ModelsError where that is not allowed, the clip is of no use, or the name is taken."""
+        """From now on ``name`` is a voice, made of ``samples`` (n,) at ``rate`` Hz. It is in ``clones``, not in
+        ``voices``. Raises BadClip where the clip is of no use, ModelsError where that is not allowed, or the name is
+        taken."""
 
-    def knows(self, name: str) -> bool:
-        """Whether ``name`` is a voice of it, listed or not."""
+    def forget(self, name: str) -> None:
+        """Forget the voice ``name`` of a clip, if there is one. What is being said with it is said to its end."""
+
+    @property
+    def clones(self) -> Mapping[str, Sequence[str]]:
+        """The voices of clips by name, with the ISO 639-1 codes that each one speaks."""
 
 
 class Threaded:

@@ -30,6 +30,8 @@ from voxrtc.models.tts import choice
 from voxrtc.models.urgency import LAST, Traffic, Urgency
 from voxrtc.models.wire import (
     Answer,
+    Clone,
+    Cloned,
     Ending,
     Ends,
     Heard,
@@ -96,6 +98,7 @@ class Voxtral:
             voices=self.speaking.languages,
             hears_languages=languages,
             load_s=time.monotonic() - began,
+            cloning=self.speaking.cloning,
         )
 
     def _fetch(self, progress: Progress) -> Path:
@@ -202,6 +205,12 @@ class Voxtral:
 
     def speak(self, ask: Speak, urgency: Urgency | None = None) -> AsyncGenerator[Speech, None]:
         return self.speaking.speak(ask, urgency)
+
+    async def clone(self, ask: Clone) -> AsyncGenerator[Cloned, None]:
+        yield Cloned(await self.speaking.clone(ask.name, unpack(ask.audio), ask.rate))
+
+    def forget(self, name: str) -> None:
+        self.speaking.forget(name)
 
     async def _language(self, audio: bytes, language: str | None, urgency: Urgency) -> str:
         """The language that was asked for, or else the one that whisper takes it for."""
