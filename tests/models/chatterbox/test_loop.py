@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tests.models.chatterbox.scripted import Clock, Listener, Sound, Tokens, request
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.chatterbox import spoken
-from voxrtc.models.chatterbox.loop import Loop
+from voxrtc.models.chatterbox.loop import FADE, Loop
 from voxrtc.models.chatterbox.parts import TOKEN_SAMPLES
 from voxrtc.models.urgency import LAST, SPECULATIVE
 
@@ -119,12 +120,30 @@ def test_nobody_starves_while_the_models_are_fast_enough() -> None:
     assert bench.loop.statistics().starved == 0
 
 
-def test_a_runaway_is_ended() -> None:
+@pytest.mark.parametrize("most", [12, 25])
+def test_a_runaway_is_ended_faded_out_and_counted(most: int, caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench()
-    listener = bench.ask(request(1, 90, most=25))
-    bench.run()
-    assert listener.samples().size == 25 * TOKEN_SAMPLES
+    with caplog.at_level(logging.INFO):
+        listener = bench.ask(request(1, 90, most=most))
+        bench.run()
+    samples, whole = listener.samples(), expected(1, most)
+    assert samples.size == most * TOKEN_SAMPLES
+    assert np.array_equal(samples[:-FADE], whole[:-FADE])
+    assert samples[-1] == 0.0
+    assert np.abs(np.diff(samples[-FADE:])).max() < whole[-1] / 100, "without a click"
     assert listener.ends == [None]
+    assert bench.loop.statistics().runaways == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"a clause was ended after {most} speech tokens: its voice ran away"
+    ]
+
+
+def test_a_clause_that_ends_of_itself_is_not_faded() -> None:
+    bench = Bench()
+    listener = bench.ask(request(1, 24, most=25))
+    bench.run()
+    assert np.array_equal(listener.samples(), expected(1, 24))
+    assert bench.loop.statistics().runaways == 0
 
 
 def test_an_utterance_without_tokens_ends_without_sound() -> None:

@@ -69,6 +69,7 @@ def _made(settings: Settings, files: Files, plan: Plan, device: torch.device, pr
         tail=SILENCE if files.turbo else (),
         most=tokens.longest_speech,
         within=runners.lane,
+        moods=not files.turbo,
     )
 
 

@@ -8,13 +8,19 @@ as each costs about the same; but nobody's listener is to run out of sound, and 
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
+from voxrtc.audio import SPOKEN_RATE, Samples
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.chatterbox.parts import CODES, STOP, TOKENS_PER_S, Chunk, SoundModel, TokenModel
 from voxrtc.models.chatterbox.request import Ended, Given, Request, Run, Sounded, Statistics
 from voxrtc.models.gpu.driver import Driver, Within
+
+logger = logging.getLogger(__name__)
 
 LOOK_AHEAD = 3
 """Tokens that the sound model keeps back until more have come (its encoder's pre_lookahead_len)."""
@@ -33,6 +39,8 @@ that speak wait for it. With fewer, those who come at once are spread over more 
 GATHERED = 2
 """Steps that a first chunk is held back, at most, for those of others who came at about the same time, so that one call
 makes them all: one of their own would take as long as some ten steps."""
+FADE = SPOKEN_RATE * 20 // 1000
+"""Samples over which a clause that does not come to its end is faded out."""
 REMEDY = "lower models.gpu_memory_gb or server.max_calls"
 
 
@@ -67,7 +75,7 @@ class Loop(Driver[Run]):
         """How long a call of the sound model takes, of late."""
         self._steps_since = 0
         """Steps of the token model since the last call of the sound model."""
-        self._counts = dict.fromkeys(("steps", "tokens", "calls", "chunks", "gave_way", "starved"), 0)
+        self._counts = dict.fromkeys(("steps", "tokens", "calls", "chunks", "gave_way", "starved", "runaways"), 0)
         self._longest_gap = 0.0
 
     # -- any thread -----------------------------------------------------------------------------------------
@@ -178,6 +186,10 @@ class Loop(Driver[Run]):
             run.pending.append(token)
         if token == STOP or run.tokens >= run.request.utterance.most:
             run.complete = True
+            run.runaway = token != STOP
+            if run.runaway:
+                self._counts["runaways"] += 1
+                logger.info("a clause was ended after %d speech tokens: its voice ran away", run.tokens)
             run.pending += self._tail
             self._release(run)
             if not run.pending and not run.sounded:
@@ -212,7 +224,8 @@ class Loop(Driver[Run]):
             run.chunks += 1
             run.sounded += len(chunk.tokens)
             run.pending.clear()
-            self._give(run, Sounded(samples, *run.span(chunk.last)), now)
+            heard = _faded(samples) if run.runaway and chunk.last else samples
+            self._give(run, Sounded(heard, *run.span(chunk.last)), now)
             if chunk.last and run in self._speaking:
                 self._end(run, None)
 
@@ -269,6 +282,14 @@ class Loop(Driver[Run]):
         self._release(run)
         run.stream = None
         self._tell("the end of a clause", run.on_end, end)
+
+
+def _faded(samples: Samples) -> Samples:
+    """``samples`` (n,) whose end is faded out: they break off in the middle of a sound."""
+    size = min(FADE, samples.size)
+    faded = samples.copy()
+    faded[samples.size - size :] *= np.linspace(1.0, 0.0, size, dtype=np.float32)
+    return faded
 
 
 def _short(run: Run) -> int:

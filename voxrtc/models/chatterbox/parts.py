@@ -45,7 +45,11 @@ class Voice:
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How something is said. ``exaggeration`` 0..2, about 0.5 as people speak; ``cfg_weight`` 0..1: how closely the
-    text is kept to, less for slower speech. Equal ``seed``, voice and text: equal sound, whatever else is said."""
+    text is kept to, less for slower speech.
+
+    Equal ``seed``, voice and text: equal speech tokens, whatever else is said. Their samples differ a little, not to
+    the ear, by how the tokens were cut into chunks, which depends on time: who is about to run out of sound gets less,
+    but sooner."""
 
     exaggeration: float = 0.5
     cfg_weight: float = 0.5

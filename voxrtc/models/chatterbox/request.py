@@ -39,7 +39,8 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """``starved``: chunks that came after their listener had heard all before; ``longest_gap_ms``: the longest such
-    silence. ``calls``: of the sound model, for ``chunks``."""
+    silence. ``calls``: of the sound model, for ``chunks``. ``runaways``: clauses whose speech came to no end, and was
+    cut off."""
 
     waiting: int
     speaking: int
@@ -50,6 +51,7 @@ class Statistics:
     gave_way: int
     failures: int
     starved: int
+    runaways: int
     longest_gap_ms: float
 
 
@@ -80,6 +82,8 @@ class Run:
     """Tokens that are."""
     complete: bool = False
     """There are no more tokens."""
+    runaway: bool = False
+    """Its tokens came to no end, and were cut off at the most that it may have."""
     chunks: int = 0
     heard: float = 0.0
     """When its first samples were given."""
