@@ -72,3 +72,20 @@ def test_who_hears_and_speaks_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("ta te mr kn ml bn", "whisper-large-v3-turbo", "") in lines
     monkeypatch.setattr(espeak, "installed", lambda: True)
     assert list(roster.lines(settings(dialogue={"language": "de"}))) == [("de", "whisper-base", "espeak")]
+
+
+def test_turbo_speaks_english_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By its name on the hub, and by its files in a folder of any name."""
+    (tmp_path / "t3_turbo_v1.safetensors").write_bytes(b"")
+    for name in ("ResembleAI/chatterbox-turbo", str(tmp_path)):
+        tts = {"engine": "chatterbox", "chatterbox": name, "mms": "facebook/mms-tts-{}"}
+        turbo = settings(models={"profile": "voxtral"}, dialogue={"language": "auto"}, tts=tts)
+        monkeypatch.setattr(espeak, "installed", lambda: True)
+        assert [roster.speaks(code, turbo) for code in ("en", "de", "ja", "ta")] == [
+            "chatterbox",
+            "mms",
+            "espeak",
+            "mms",
+        ]
+        monkeypatch.setattr(espeak, "installed", lambda: False)
+        assert roster.speaks("ja", turbo) == ""

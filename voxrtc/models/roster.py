@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 
 from voxrtc.languages import ALL, NAMES, spoken_by, voxtral_hears
 from voxrtc.models.asr import choice as hearers
+from voxrtc.models.chatterbox.checkpoint import is_turbo
 from voxrtc.models.tts import choice, espeak, others
 from voxrtc.settings import Settings
 
@@ -32,8 +33,15 @@ def engines(settings: Settings) -> list[str]:
 def speaks(code: str, settings: Settings) -> str:
     """Who; empty where nobody does, and the call goes on in English."""
     there = engines(settings)
-    able = [engine for engine in there if code in (NAMES if engine == "espeak" else spoken_by(engine))]
+    able = [engine for engine in there if code in _languages(engine, settings)]
     return next(iter(others.order(code, there[0], able, settings.tts.languages)), "")
+
+
+def _languages(engine: str, settings: Settings) -> Collection[str]:
+    """Those that ``engine`` speaks with the checkpoint that is configured."""
+    if engine == "chatterbox" and is_turbo(settings.tts.chatterbox):
+        return ("en",)
+    return NAMES if engine == "espeak" else spoken_by(engine)
 
 
 def lines(settings: Settings) -> Iterator[tuple[str, str, str]]:

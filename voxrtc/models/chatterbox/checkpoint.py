@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxrtc.errors import ModelsError
+from voxrtc.errors import ModelsError, StoreError
 from voxrtc.models import hub
 from voxrtc.models.catalogue import chatterbox
 from voxrtc.models.profiles import Progress
@@ -50,6 +50,15 @@ def fetch(name: str, progress: Progress) -> Path:
     repository = chatterbox(name).repository
     assert repository is not None
     return hub.fetch(repository, progress)
+
+
+def is_turbo(name: str) -> bool:
+    """Whether the checkpoint ``name`` is Turbo: a folder by its files, a repository of the hub by its name."""
+    try:
+        folder = hub.local(name)
+    except StoreError:  # no such folder, which is told where it is to be loaded
+        folder = None
+    return "turbo" in name.lower() if folder is None else (folder / T3_TURBO).is_file()
 
 
 def find(folder: Path) -> Files:
