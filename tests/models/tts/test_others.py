@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.models.tts import checkpoints
-from voxrtc.errors import ModelsError, StoreError
+from voxrtc.errors import ModelsError, StoreError, Unloadable
 from voxrtc.languages import ALL, LANGUAGES
 from voxrtc.models.speaking import Speaking
-from voxrtc.models.tts import espeak, indic, others
+from voxrtc.models.tts import dia, espeak, indic, others
 from voxrtc.models.tts.dia import SHORT, Dia, stretches
 from voxrtc.models.tts.indic import Indic
 from voxrtc.models.tts.kokoro import Kokoro
 from voxrtc.models.tts.shelf import Shelf
 from voxrtc.models.tts.vits import KEPT, Vits
 from voxrtc.models.wire import Speak, unpack
+from voxrtc.models.worker import Worker
 from voxrtc.settings import Settings
 
 needs_torch = pytest.mark.skipif(
@@ -132,6 +134,84 @@ def test_dia_says_sentences_together(tmp_path: Path) -> None:
     assert spans in ([], [(0, 25)])  # random weights may be too quiet to be heard
     with pytest.raises(ModelsError, match="no language 'de'"):
         list(voice.speak("a", "de"))
+
+
+@needs_torch
+def test_dia_speaks_in_half_the_memory_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    assert dia._dtype("cuda") == torch.bfloat16
+    assert dia._dtype("cpu") == torch.float32
+    monkeypatch.setattr(dia, "_dtype", lambda device: torch.bfloat16)
+    checkpoints.dia(tmp_path / "dia")
+    voice = Dia(str(tmp_path / "dia"))
+    model, processor = voice._shelf.get("")
+    assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}
+    assert processor.audio_tokenizer.dtype == torch.float32
+    samples = voice._say("Selamat pagi.")
+    assert samples.size > 0
+    assert np.isfinite(samples).all()
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["dia", "mms"])
+def test_memory_that_is_too_small_is_no_broken_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It is told as such, and nothing of what was half loaded is left."""
+    import torch
+
+    checkpoints.dia(tmp_path / "dia")
+    checkpoints.vits(tmp_path / "eng")
+    voice = Dia(str(tmp_path / "dia")) if name == "dia" else Vits(str(tmp_path / "{}"))
+    held: list[weakref.ref[torch.nn.Module]] = []
+
+    def to(module: torch.nn.Module, *args: object) -> torch.nn.Module:
+        held.append(weakref.ref(module))
+        if len(held) == (2 if name == "dia" else 1):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.20 GiB")
+        return module
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    with pytest.raises(Unloadable, match=r"the GPU ran out of memory: lower models\.gpu_memory_gb"):
+        list(voice.speak("hello there.", "en"))
+    assert [module() for module in held] == [None] * len(held)
+    assert voice._shelf.keys == []
+
+
+@needs_torch
+def test_a_clause_for_which_there_is_no_memory_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    checkpoints.vits(tmp_path / "eng")
+    voice = Vits(str(tmp_path / "{}"))
+    list(voice.speak("hello.", "en"))
+
+    def out_of_memory(*args: object, **more: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(voice._shelf.get("en").model, "forward", out_of_memory)
+    with pytest.raises(ModelsError, match="the GPU ran out of memory") as told:
+        list(voice.speak("hello.", "en"))
+    assert not isinstance(told.value, Unloadable)  # the next clause may have room
+
+
+@needs_torch
+def test_what_is_named_for_a_language_is_loaded_at_the_start_on_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints.dia(tmp_path / "dia")
+    tts = {"dia": str(tmp_path / "dia"), "languages": {"ms": "dia", "en": "dia"}}
+    worker = Worker("voices", 4)
+    try:
+        for profile, there in (("embedded", []), ("voxtral", [""])):
+            settings = Settings.model_validate({"models": {"profile": profile}, "tts": tts})
+            monkeypatch.setattr(others, "make", lambda name, settings: Dia(settings.tts.dia))
+            engine = others.engine("dia", settings, worker)
+            engine.load(lambda what, fraction: None)
+            assert engine._voice._shelf.keys == there
+    finally:
+        worker.close()
 
 
 def test_dia_gets_enough_to_say_at_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import shutil
@@ -19,6 +20,7 @@ from tests.models.voxtral import runners  # noqa: E402
 from tests.models.voxtral.tiny import make_checkpoint  # noqa: E402
 from voxrtc.errors import ModelsError  # noqa: E402
 from voxrtc.models.gpu import attention  # noqa: E402
+from voxrtc.models.tts import others  # noqa: E402
 from voxrtc.models.voxtral import build, checkpoint, quantize  # noqa: E402
 from voxrtc.models.voxtral.checkpoint import Weights  # noqa: E402
 from voxrtc.models.voxtral.sequence import Chunk  # noqa: E402
@@ -230,6 +232,38 @@ def test_memory_is_shared_out(weights: Weights) -> None:
 def test_a_gpu_that_runs_out_of_memory_is_told_what_to_lower() -> None:
     with pytest.raises(ModelsError, match=r"ran out of memory: lower models\.gpu_memory_gb"), build.memory_sentence():
         raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_a_voice_that_took_too_much_is_named(weights: Weights) -> None:
+    small = runners.options(memory_gb=weights.bytes / 2e9, voice=7_000_000_000)
+    with pytest.raises(
+        ModelsError, match=r"and the voice \(7\.0 GB\), and 0\.0 GB .* server\.max_calls or tts\.clauses"
+    ):
+        build.plan(weights, small)
+    told = pytest.raises(ModelsError, match=r"the voice has taken 7\.0 GB: lower tts\.clauses_at_once")
+    with told, build.memory_sentence(7_000_000_000):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_voices_that_come_later_keep_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = {"profile": "voxtral", "device": "cpu"}
+    tts = {"mms": "facebook/mms-tts-{}", "languages": {"ms": "dia"}}
+    on_cpu = Settings.model_validate({"models": models, "tts": tts})
+    assert build.Options.of(on_cpu).reserved == 0
+    monkeypatch.setattr(build, "_device", torch.device)
+    on_gpu = Settings.model_validate({"models": models | {"device": "cuda"}, "tts": tts})
+    assert build.Options.of(on_gpu).reserved == others.BYTES["mms"] + others.BYTES["dia"]
+    embedded = Settings.model_validate({"tts": tts})
+    assert not others.on_gpu(embedded)
+
+
+def test_what_is_reserved_is_no_room(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10_000_000_000, 24_000_000_000))
+    options = runners.options(device=torch.device("cuda"))
+    assert build._room(weights, options) == 10_000_000_000 - build.WORKSPACE_BYTES
+    less = dataclasses.replace(options, reserved=700_000_000)
+    assert build._room(weights, less) == 9_300_000_000 - build.WORKSPACE_BYTES
 
 
 # -- fewer bits ------------------------------------------------------------------------------------------------

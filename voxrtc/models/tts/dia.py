@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxrtc.audio import SPOKEN_RATE, Samples, resample
 from voxrtc.errors import ModelsError
 from voxrtc.languages import ENDS, spoken_by, weight
+from voxrtc.models.gpu import memory
 from voxrtc.models.tts.fetching import folder
-from voxrtc.models.tts.shelf import Shelf
+from voxrtc.models.tts.shelf import REMEDY, Shelf
 from voxrtc.models.tts.trim import pause, trim
 from voxrtc.models.tts.voice import Spoken
+
+if TYPE_CHECKING:
+    import torch
 
 CODEC = "descript/dac_44khz"
 """The codec's checkpoint, where the folder of Dia's has none in its ``dac``."""
@@ -34,7 +38,7 @@ _SENTENCE = re.compile(rf"[^.!?…{ENDS}]*[.!?…{ENDS}]*[\"'”’)\]»]*\s*")
 
 
 class Dia:
-    """Loaded when it first is to speak."""
+    """Loaded when it first is to speak, or by prepare()."""
 
     languages: Sequence[str] = spoken_by("dia")
 
@@ -44,6 +48,10 @@ class Dia:
         self._device = device
         self._shelf = Shelf(1, self._load)
 
+    def prepare(self, language: str) -> None:
+        """Load it. Raises Unloadable."""
+        self._shelf.get("")
+
     def speak(self, text: str, language: str, speed: float = 1.0) -> Iterator[Spoken]:
         """A stretch for each few sentences. ``speed`` is not Dia's to choose: its own is taken."""
         if language not in self.languages:
@@ -51,7 +59,8 @@ class Dia:
         for start, end in stretches(text):
             said = text[start:end].strip()
             if any(sign.isalnum() for sign in said):
-                samples = trim(self._say(said))
+                with memory.sentence(REMEDY):
+                    samples = trim(self._say(said))
                 if samples.size:
                     yield np.concatenate([samples, pause(said)]), start, end
 
@@ -86,8 +95,8 @@ class Dia:
         codec = place / "dac"
         codec = codec if codec.is_dir() else folder(CODEC, ("*.json", "*.safetensors"), ("config.json",))
         try:
-            model: Any = DiaForConditionalGeneration.from_pretrained(str(place))
-            sound: Any = DacModel.from_pretrained(str(codec))
+            model: Any = DiaForConditionalGeneration.from_pretrained(str(place), dtype=_dtype(self._device))
+            sound: Any = DacModel.from_pretrained(str(codec))  # small, and in float32 as it was trained
             for part in (model, sound):
                 part.eval().to(self._device)
             made: Any = DiaProcessor
@@ -95,8 +104,17 @@ class Dia:
                 DiaFeatureExtractor.from_pretrained(str(place)), DiaTokenizer.from_pretrained(str(place)), sound
             )
         except (OSError, ValueError, RuntimeError) as error:
+            if memory.is_out(error):
+                raise
             raise ModelsError(f"{place} is no checkpoint of Dia: {error}") from error
         return model, processor
+
+
+def _dtype(device: str) -> torch.dtype:
+    """What the model works in: 1.6 B parameters are 3.2 GB in bfloat16."""
+    import torch
+
+    return torch.bfloat16 if device == "cuda" else torch.float32
 
 
 def stretches(text: str) -> Iterator[tuple[int, int]]:

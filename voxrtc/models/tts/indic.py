@@ -23,7 +23,8 @@ import numpy as np
 from voxrtc.audio import SPOKEN_RATE, resample
 from voxrtc.errors import ModelsError
 from voxrtc.languages import ALL, spoken_by
-from voxrtc.models.tts.shelf import Shelf
+from voxrtc.models.gpu import memory
+from voxrtc.models.tts.shelf import REMEDY, Shelf
 from voxrtc.models.tts.trim import pause, trim
 from voxrtc.models.tts.voice import Spoken
 
@@ -73,6 +74,10 @@ class Indic:
             raise ModelsError(f"tts.indic: {self._folder} has no language's models (ta, for one, lacks {lacks})")
         self._shelf = Shelf(KEPT, self._load)
 
+    def prepare(self, language: str) -> None:
+        """Load what ``language`` needs. Raises Unloadable."""
+        self._shelf.get(language)
+
     def speak(self, text: str, language: str, speed: float = 1.0) -> Iterator[Spoken]:
         """The whole clause as one stretch."""
         if language not in self.languages:
@@ -85,6 +90,9 @@ class Indic:
         try:
             sound = synthesizer.tts(text, speaker_name=named, split_sentences=False)
         except (RuntimeError, ValueError, IndexError, KeyError) as error:
+            if memory.is_out(error):
+                memory.free(error)
+                raise ModelsError(f"the GPU ran out of memory: {REMEDY}") from None
             raise ModelsError(f"the voice indic cannot say this clause ({type(error).__name__})") from error
         rate = int(synthesizer.output_sample_rate)
         samples = trim(resample(np.asarray(sound, np.float32).reshape(-1), rate, SPOKEN_RATE))
@@ -113,6 +121,8 @@ class Indic:
                     use_cuda=self._cuda,
                 )
             except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+                if memory.is_out(error):
+                    raise
                 raise ModelsError(f"{place} is no checkpoint of Indic-TTS: {error}") from error
 
 

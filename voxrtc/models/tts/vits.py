@@ -15,8 +15,9 @@ import numpy as np
 from voxrtc.audio import SPOKEN_RATE, resample
 from voxrtc.errors import ModelsError
 from voxrtc.languages import ALL, spoken_by
+from voxrtc.models.gpu import memory
 from voxrtc.models.tts.fetching import folder
-from voxrtc.models.tts.shelf import Shelf
+from voxrtc.models.tts.shelf import REMEDY, Shelf
 from voxrtc.models.tts.trim import pause, trim
 from voxrtc.models.tts.voice import Spoken
 
@@ -43,6 +44,10 @@ class Vits:
         self._device = device
         self._shelf = Shelf(KEPT, self._load)
 
+    def prepare(self, language: str) -> None:
+        """Load what ``language`` needs. Raises Unloadable."""
+        self._shelf.get(language)
+
     def speak(self, text: str, language: str, speed: float = 1.0) -> Iterator[Spoken]:
         """The whole clause as one stretch. Blocks for seconds, or a fetch, where the language is not loaded."""
         import torch
@@ -54,7 +59,7 @@ class Vits:
         if not bool((inputs["input_ids"] != loaded.tokenizer.pad_token_id).any()):
             return  # none of its letters are known
         loaded.model.speaking_rate = speed
-        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+        with memory.sentence(REMEDY), torch.inference_mode(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # the same words sound the same
             waveform = loaded.model(**inputs).waveform[0].float().cpu().numpy()
         samples = trim(resample(waveform.astype(np.float32), loaded.model.config.sampling_rate, SPOKEN_RATE))
@@ -71,6 +76,8 @@ class Vits:
             model: Any = VitsModel.from_pretrained(str(place))
             model.eval().to(self._device)
         except (OSError, ValueError, RuntimeError, TypeError) as error:
+            if memory.is_out(error):
+                raise
             raise ModelsError(f"{place} is no checkpoint of MMS-TTS: {error}") from error
         if tokenizer.is_uroman:
             raise ModelsError(f"MMS-TTS in {ALL[language].name} wants Latin letters (uroman), which is not done here")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from voxrtc.errors import ModelsError
-from voxrtc.models.gpu import attention
+from voxrtc.models.gpu import attention, memory
 from voxrtc.models.gpu.attention import Choice
+from voxrtc.models.tts import others
 from voxrtc.models.voxtral import checkpoint, quantize
 from voxrtc.models.voxtral.checkpoint import Take, Weights
 from voxrtc.models.voxtral.quantize import Bits
@@ -35,6 +36,9 @@ TRANSCRIPT_TOKENS = WINDOW_TOKENS + 256
 LONGEST_STEP = 128
 """Rows of a step at the most: beyond, more rows make all of them slower."""
 
+VOICE = ", server.max_calls or tts.clauses_at_once"
+"""What else to lower where Chatterbox speaks."""
+
 Progress = Callable[[str, float], None]
 
 
@@ -43,7 +47,9 @@ class Options:
     """How a runner is to work.
 
     ``callers``: at once, each with a reply and a transcript under way. ``memory_gb``: of the GPU, for weights and
-    conversations; 0 for what is free, as far as it is of use."""
+    conversations; 0 for what is free, as far as it is of use. ``reserved``: bytes of the device that are left to voices
+    which are loaded later. ``voice``: bytes that the voice has taken of it already, for the sentence where what is left
+    does not do."""
 
     device: torch.device
     dtype: torch.dtype
@@ -54,6 +60,8 @@ class Options:
     quantize: Bits = "none"
     memory_gb: float = 0.0
     page_size: int = PAGE
+    reserved: int = 0
+    voice: int = 0
 
     @classmethod
     def of(cls, settings: Settings) -> Options:
@@ -69,12 +77,14 @@ class Options:
             compiles=models.compile == "on",
             quantize=models.quantize,
             memory_gb=models.gpu_memory_gb,
+            reserved=others.gpu_bytes(settings),
         )
 
 
 def make(settings: Settings, progress: Progress) -> VoxtralRunner:
     """A warm runner of the checkpoint ``models.voxtral``. Raises ModelsError."""
     options = Options.of(settings)
+    options = replace(options, voice=_held(options.device))
     progress("loading Voxtral", 0.0)
     config, take = checkpoint.read(settings.models.voxtral, options.dtype)
     return assemble(config, take, options, progress)
@@ -82,7 +92,7 @@ def make(settings: Settings, progress: Progress) -> VoxtralRunner:
 
 def assemble(config: Any, take: Take, options: Options, progress: Progress) -> VoxtralRunner:
     """A warm runner of the weights that ``take`` gives. Raises ModelsError."""
-    with memory_sentence():
+    with memory_sentence(options.voice):
         place = quantize.placer(options.quantize, options.device)
         weights = checkpoint.assemble(config, take, place, options.device, options.dtype, progress)
         chosen = attention.choose(options.attention, options.device, options.page_size, options.dtype)
@@ -104,10 +114,12 @@ def plan(weights: Weights, options: Options) -> Plan:
     pages = useful if room is None else min(useful, room // page_bytes - 1)
     if pages < of_reply + of_transcript:
         needed = (of_reply + of_transcript + 1) * page_bytes
+        beside = f"the weights ({weights.bytes / 1e9:.1f} GB)"
+        beside += f" and the voice ({options.voice / 1e9:.1f} GB)" if options.voice else ""
         raise ModelsError(
             f"GPU memory is too small: one conversation of {options.context} tokens needs {needed / 1e9:.1f} GB beside "
-            f"the weights ({weights.bytes / 1e9:.1f} GB), and {max(0, room or 0) / 1e9:.1f} GB are left for it; lower "
-            'models.context_tokens, set models.quantize = "int8" or "int4", or raise models.gpu_memory_gb'
+            f"{beside}, and {max(0, room or 0) / 1e9:.1f} GB are left for it; lower models.context_tokens"
+            f'{VOICE if options.voice else ""}, set models.quantize = "int8" or "int4", or raise models.gpu_memory_gb'
         )
     return Plan(pages, size, options.context, min(LONGEST_STEP, 2 * options.callers))
 
@@ -117,8 +129,16 @@ def _room(weights: Weights, options: Options) -> int | None:
     if options.device.type != "cuda":
         return None if not options.memory_gb else int(options.memory_gb * 1e9) - weights.bytes
     torch.cuda.empty_cache()
-    free = torch.cuda.mem_get_info(options.device)[0] - WORKSPACE_BYTES
+    free = torch.cuda.mem_get_info(options.device)[0] - WORKSPACE_BYTES - options.reserved
     return free if not options.memory_gb else min(free, int(options.memory_gb * 1e9) - weights.bytes)
+
+
+def _held(device: torch.device) -> int:
+    """Bytes of the device that torch has given to others than Voxtral, before that is loaded."""
+    if device.type != "cuda":
+        return 0
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_reserved(device)
 
 
 def _device(wanted: str) -> torch.device:
@@ -148,16 +168,13 @@ def _can_compile() -> bool:
     return True
 
 
-@contextlib.contextmanager
-def memory_sentence() -> Iterator[None]:
-    """A GPU's lack of memory within is raised as a ModelsError that says what to lower."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise ModelsError(
-            "the GPU ran out of memory: lower models.gpu_memory_gb, models.context_tokens or server.max_calls, set "
-            'models.quantize = "int8" or "int4", or end what else uses the GPU (nvidia-smi)'
-        ) from error
+def memory_sentence(voice: int = 0) -> contextlib.AbstractContextManager[None]:
+    """A GPU's lack of memory within is raised as a ModelsError that says what to lower. ``voice``: as in Options."""
+    taken = f"; the voice has taken {voice / 1e9:.1f} GB: lower tts.clauses_at_once" if voice else ""
+    return memory.sentence(
+        "lower models.gpu_memory_gb, models.context_tokens or server.max_calls, set models.quantize = "
+        f'"int8" or "int4", or end what else uses the GPU (nvidia-smi){taken}'
+    )
 
 
 __all__ = ["PROMPT_SIZES", "Options", "assemble", "make", "memory_sentence", "plan"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +13,11 @@ from voxrtc.errors import ModelsError
 from voxrtc.models import hub
 from voxrtc.models.asr import choice
 from voxrtc.models.catalogue import voxtral
+from voxrtc.models.chatterbox import sizing as sizing_of_voice
+from voxrtc.models.chatterbox.checkpoint import is_turbo
 from voxrtc.models.gpu import attention
+from voxrtc.models.tts import choice as voices
+from voxrtc.models.tts import others
 from voxrtc.models.voxtral import quantize, sizing
 from voxrtc.models.voxtral.build import Options
 from voxrtc.models.voxtral.tokens import Tokens
@@ -39,7 +44,11 @@ def inspect(settings: Settings) -> Iterator[str]:
         free, total = torch.cuda.mem_get_info(options.device)
         name = torch.cuda.get_device_name(options.device)
         yield f"{name}: {free / 1e9:.1f} GB of {total / 1e9:.1f} GB of memory are free"
-        free -= WHISPER_BYTES.get(choice.whisper(models), 0)
+        voice = voice_bytes(settings)
+        if voice:
+            yield f"the voice takes about {voice / 1e9:.1f} GB of it"
+        options = replace(options, voice=voice)
+        free -= WHISPER_BYTES.get(choice.whisper(models), 0) + voice + options.reserved
     if config is not None:
         sized = sizing.size(config, options.dtype, options.quantize)
         planned = sizing.plan(sized, options, free)
@@ -48,6 +57,15 @@ def inspect(settings: Settings) -> Iterator[str]:
     chosen = attention.choose(options.attention, options.device, options.page_size, options.dtype)
     bits = str(options.dtype).removeprefix("torch.") if options.quantize == "none" else options.quantize
     yield f"Voxtral on {options.device.type}: weights in {bits}, attention by {chosen.name}"
+
+
+def voice_bytes(settings: Settings) -> int:
+    """Of GPU memory that the voices take at the start."""
+    total = others.DIA_WEIGHTS if "dia" in others.configured(settings.tts) else 0
+    if voices.engine(settings) != "chatterbox":
+        return total
+    rows = sizing_of_voice.rows(settings.server.max_calls, settings.tts.clauses_at_once)
+    return total + sizing_of_voice.taken(is_turbo(settings.tts.chatterbox), rows)
 
 
 def checkpoint(name: str) -> Path | None:

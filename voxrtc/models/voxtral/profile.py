@@ -26,7 +26,7 @@ from voxrtc.models.hearing import Hearing
 from voxrtc.models.profiles import Progress
 from voxrtc.models.reading import Reading
 from voxrtc.models.speaking import Speaking
-from voxrtc.models.tts import choice
+from voxrtc.models.tts import choice, others
 from voxrtc.models.urgency import LAST, Traffic, Urgency
 from voxrtc.models.wire import (
     Answer,
@@ -112,7 +112,7 @@ class Voxtral:
         settings = self._settings.model_copy(update={"models": models})
         # First: of the GPU's memory the runner takes what is left, and nobody may load while it captures its graphs.
         self.hearing.load(progress)
-        if choice.engine(settings) == "chatterbox":
+        if choice.engine(settings) == "chatterbox" or others.on_gpu(settings):
             self.speaking.load(progress)
         with ThreadPoolExecutor(1, "loading") as pool:
             rooms = pool.submit(self._load_rooms, progress)
