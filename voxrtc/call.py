@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from time import monotonic, time
 
-from voxrtc.commands import AnyCommand, Configure, ExportMemory, HangUp, Interrupt, PushToTalk, Text, ToolResult
+from voxrtc.commands import AnyCommand, HangUp
 from voxrtc.dialogue.functions import Function
 from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
@@ -308,19 +308,7 @@ class Call:
         while True:
             command = await self._commands.get()
             self._dropping = False
-            match command:
-                case Text(text=text):
-                    await self._session.submit_text(text)
-                case Interrupt():
-                    self._session.interrupt()
-                case PushToTalk(pressed=pressed):
-                    self._session.push_to_talk(pressed)
-                case Configure(language=language, voice=voice, interruptions=interruptions, tools=tools):
-                    self._session.configure(language=language, voice=voice, interruptions=interruptions, tools=tools)
-                case ToolResult(id=call, result=result, error=error):
-                    self._session.tool_result(call, result, error)
-                case ExportMemory():
-                    self._session.export_memory()
+            await self._session.obey(command)
 
 
 async def _see_off(line: Line) -> None:

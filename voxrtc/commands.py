@@ -8,6 +8,12 @@ import msgspec
 
 MAX_TEXT = 4_000
 """Characters of one typed turn."""
+MAX_INSTRUCTIONS = 16_000
+"""Characters of a system prompt."""
+
+Interruptions = Literal["on", "off", "push-to-talk", "manual"]
+"""Whether a voice takes the word from the assistant, whether turns are those in which a button is held, or whether
+each is made by Commit."""
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -15,9 +21,34 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
 
 
 class Text(Command, frozen=True, tag="text"):
-    """Typed text, as a turn of its own."""
+    """Typed text, as a turn of its own. Where it is not to ``respond`` it is only remembered: as the caller's, as what
+    the assistant said, or, of the ``role`` system, as an instruction beside the others."""
 
     text: str
+    respond: bool = True
+    role: Literal["user", "assistant", "system"] = "user"
+
+
+class Respond(Command, frozen=True, tag="respond"):
+    """Answer what the caller is still owed a reply to; where that is nothing, say something unasked.
+    ``instructions``: for this reply, in place of the call's."""
+
+    instructions: str | None = None
+
+
+class Commit(Command, frozen=True, tag="commit"):
+    """With interruptions "manual": what was heard since the last one, or since Discard, is a turn."""
+
+
+class Discard(Command, frozen=True, tag="discard"):
+    """With interruptions "manual": forget what was heard and is in no turn. Else: drop the turn that is on."""
+
+
+class Forget(Command, frozen=True, tag="forget"):
+    """Take the caller's turn, or the reply, of that number out of the memory."""
+
+    turn: int | None = None
+    reply: int | None = None
 
 
 class Interrupt(Command, frozen=True, tag="interrupt"):
@@ -30,12 +61,32 @@ class PushToTalk(Command, frozen=True, tag="push_to_talk"):
     pressed: bool
 
 
+class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Keys of the section [endpointing] that a call may have its own values of."""
+
+    strategy: str | None = None
+    speech_threshold: float | None = None
+    end_silence_ms: int | None = None
+    min_silence_ms: int | None = None
+    max_silence_ms: int | None = None
+
+
 class Configure(Command, frozen=True, tag="config"):
     """Change the session; what is left out stays."""
 
     language: str | None = None
     voice: str | None = None
-    interruptions: Literal["on", "off", "push-to-talk"] | None = None
+    interruptions: Interruptions | None = None
+    endpointing: Endpoint | None = None
+    """What is left out of it is as configured."""
+    replies: Literal["auto", "asked"] | None = None
+    """asked: turns are written down and answered only when Respond comes."""
+    speaks: bool | None = None
+    """Whether replies are spoken; else they are text alone."""
+    instructions: str | None = None
+    """In place of the configured system prompt; empty for that one again."""
+    max_tokens: int | None = None
+    temperature: float | None = None
     tools: list[dict[str, Any]] | None = None
     """Functions of the caller's that the model may call, each ``{"name", "description", "parameters"}`` with a JSON
     schema; they replace those named before."""
@@ -57,7 +108,9 @@ class HangUp(Command, frozen=True, tag="hangup"):
     """End the call."""
 
 
-AnyCommand = Text | Interrupt | PushToTalk | Configure | ToolResult | ExportMemory | HangUp
+AnyCommand = (
+    Text | Respond | Interrupt | Commit | Discard | Forget | PushToTalk | Configure | ToolResult | ExportMemory | HangUp
+)
 
 
 def decode(message: str | bytes) -> dict[str, Any]:
@@ -81,4 +134,7 @@ def parse(message: dict[str, Any]) -> AnyCommand:
         raise ValueError(str(error)) from None
     if isinstance(command, Text) and not 0 < len(command.text.strip()) <= MAX_TEXT:
         raise ValueError(f"text must hold 1 to {MAX_TEXT} characters")
+    instructions = getattr(command, "instructions", None)
+    if instructions is not None and len(instructions) > MAX_INSTRUCTIONS:
+        raise ValueError(f"instructions may have {MAX_INSTRUCTIONS} characters")
     return command

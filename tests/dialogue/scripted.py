@@ -20,6 +20,7 @@ from voxrtc.endpointing.waits import Pause, Wait
 from voxrtc.errors import ModelsError
 from voxrtc.languages import NAMES
 from voxrtc.models.wire import Answer, Heard, Prepare, Ready, Said, Speak, Speech, ToolCall, pack, unpack
+from voxrtc.settings import Endpointing
 
 READY = Ready("scripted", "script", "script", "hum", {"hibari": ["en"], "espeak": list(NAMES)}, ["en", "de"], 0.0)
 MS_PER_CHAR = 50
@@ -223,6 +224,9 @@ class ScriptedDetector:
             self.pause = None
             return [Resumed(since)]
         return []
+
+    def tune(self, settings: Endpointing) -> None:
+        self.end_silence_ms = settings.end_silence_ms
 
     def finish(self) -> list[Decision]:
         if not self.speaking:

@@ -11,6 +11,7 @@ from tests.dialogue.conftest import Stage
 from tests.dialogue.scripted import MS_PER_CHAR, ScriptedModels
 from voxrtc.audio import DUCK_DB, SPOKEN_BLOCK, SPOKEN_RATE
 from voxrtc.bench.virtual import VirtualEars, VirtualMouth, in_virtual_time
+from voxrtc.commands import Configure
 from voxrtc.events import (
     FalseInterruption,
     Interrupted,
@@ -323,7 +324,7 @@ async def test_switching_while_a_reply_is_held_ends_it() -> None:
     async with stage.up():
         await over_the_reply(stage, 400)
         await stage.until(Interrupted)
-        stage.session.configure(interruptions="off")
+        stage.session.configure(Configure(interruptions="off"))
         await asyncio.sleep(2)
     assert stage.all(ReplyEnded)[0].ended == "interrupted"
     assert stage.all(FalseInterruption) == []

@@ -7,6 +7,7 @@ import asyncio
 from tests.dialogue.conftest import Stage
 from tests.dialogue.scripted import ScriptedModels
 from voxrtc.bench.virtual import VirtualEars, VirtualMouth, in_virtual_time
+from voxrtc.commands import Configure
 from voxrtc.dialogue.phrases import GOODBYE, STILL_THERE
 from voxrtc.errors import ModelsError
 from voxrtc.events import CallEnded, CallStarted, Interrupted, Notice, ReplyEnded, ReplyStarted, ReplyText, Transcript
@@ -186,7 +187,7 @@ async def test_a_goodbye_is_not_argued_with() -> None:
     async def type_in() -> None:
         await asyncio.sleep(10.5)
         await stage.session.submit_text("wait!")
-        stage.session.configure(language="de")
+        stage.session.configure(Configure(language="de"))
 
     typing = asyncio.create_task(type_in())
     await to_its_end(stage)
@@ -220,7 +221,7 @@ async def test_everything_survives_a_reconnection() -> None:
     async with stage.mouth:
         running = asyncio.create_task(stage.session.run(stage.ears, stage.mouth))
         await stage.until(CallStarted)
-        stage.session.configure(language="de", voice="espeak", interruptions="off", tools=[spec])
+        stage.session.configure(Configure(language="de", voice="espeak", interruptions="off", tools=[spec]))
         await stage.session.submit_text("hallo")
         await stage.until(ReplyEnded)
         stage.ears.hang_up()

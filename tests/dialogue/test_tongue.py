@@ -11,6 +11,7 @@ import pytest
 from tests.dialogue.conftest import Stage
 from tests.dialogue.scripted import READY, ScriptedModels
 from voxrtc.bench.virtual import in_virtual_time
+from voxrtc.commands import Configure
 from voxrtc.dialogue.tongue import LONG_MS, SHORT, Tongue
 from voxrtc.events import LanguageChanged, Notice, ReplyEnded, ReplyStarted, Transcript
 from voxrtc.models.wire import Answer, Heard, Said, ToolCall
@@ -198,7 +199,7 @@ async def test_a_code_that_nobody_knows_is_english_with_a_warning() -> None:
     stage = Stage(dialogue={"partial_every_ms": 0, "language": "de"})
     stage.voice.say(500, 2_000)
     async with stage.up():
-        stage.session.configure(language="tlh")
+        stage.session.configure(Configure(language="tlh"))
         await stage.until(ReplyEnded)
     (notice,) = stage.all(Notice)
     assert notice.code == "unsupported_language"

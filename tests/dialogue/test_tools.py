@@ -11,6 +11,7 @@ import pytest
 from tests.dialogue.conftest import Stage
 from tests.dialogue.scripted import ScriptedModels
 from voxrtc.bench.virtual import in_virtual_time
+from voxrtc.commands import Configure
 from voxrtc.dialogue.functions import describe
 from voxrtc.events import (
     Notice,
@@ -116,7 +117,7 @@ async def test_a_guess_calls_nothing_before_it_is_released() -> None:
 async def test_a_callers_function() -> None:
     stage = staged(CALL, ANSWER, functions=())
     async with stage.up():
-        stage.session.configure(tools=[SPEC])
+        stage.session.configure(Configure(tools=[SPEC]))
         called = await stage.until(ToolCalled)
         assert not called.local
         stage.session.tool_result("nonsense", 1)
@@ -150,7 +151,7 @@ async def test_what_goes_wrong_is_told_to_the_model_and_ends_nothing() -> None:
 async def test_a_caller_may_say_that_its_function_failed() -> None:
     stage = staged(CALL, ANSWER, functions=())
     async with stage.up():
-        stage.session.configure(tools=[SPEC])
+        stage.session.configure(Configure(tools=[SPEC]))
         called = await stage.until(ToolCalled)
         stage.session.tool_result(called.id, error="no such city")
         await stage.until(ReplyEnded)
@@ -223,7 +224,7 @@ async def test_functions_that_cannot_be_had_are_refused_and_those_before_stay() 
     stage = Stage(functions=[describe(weather)])
     other = SPEC | {"name": "tides"}
     async with stage.up():
-        stage.session.configure(tools=[other])
+        stage.session.configure(Configure(tools=[other]))
         for specs, said in (
             ([SPEC], "function weather already"),
             ([other, other], "function tides already"),
@@ -237,13 +238,13 @@ async def test_functions_that_cannot_be_had_are_refused_and_those_before_stay() 
             ([other | {"description": "x" * 20_000}], "characters of JSON"),
         ):
             count = len(stage.all(Notice))
-            stage.session.configure(tools=specs)
+            stage.session.configure(Configure(tools=specs))
             (notice,) = stage.all(Notice)[count:]
             assert notice.code == "bad_config"
             assert said in notice.message
         await stage.session.submit_text("hello")
         await stage.until(ReplyEnded)
-        stage.session.configure(tools=[])
+        stage.session.configure(Configure(tools=[]))
         await stage.session.submit_text("hello")
         await stage.until(ReplyEnded, 2)
     assert [tool.name for tool in stage.models.answers[0].tools] == ["weather", "tides"]

@@ -21,20 +21,36 @@ class Asks:
         self._memory = memory
         self._tongue = tongue
         self._toolbox = toolbox
+        self.instructions = ""
+        """The call's own, in place of the configured system prompt."""
+        self.notes: list[str] = []
+        """Further instructions, in their order."""
+        self.max_tokens: int | None = None
+        self.temperature: float | None = None
+        self.speaks = True
+        """Whether replies are spoken; else they are text alone."""
 
-    def answer(self, *, audio: Samples | None = None, text: str | None = None, again: Exchange | None = None) -> Answer:
-        """To answer a turn that was heard or written. ``again``: its exchange, where it is in the memory already."""
+    def answer(
+        self,
+        *,
+        audio: Samples | None = None,
+        text: str | None = None,
+        again: Exchange | None = None,
+        instructions: str | None = None,
+    ) -> Answer:
+        """To answer a turn that was heard or written. ``again``: its exchange, where it is in the memory already.
+        ``instructions``: for this answer, in place of the call's."""
         dialogue, tools = self._settings.dialogue, self._toolbox.tools
         return Answer(
             session=self._call,
-            system=self._system(),
+            system=self._system(instructions),
             history=self._memory.history(again),
             audio=pack(audio) if audio is not None else None,
             text=text,
             language=self._tongue.heard_as(audio.size if audio is not None else 0),
-            max_tokens=dialogue.max_reply_tokens,
+            max_tokens=self.max_tokens or dialogue.max_reply_tokens,
             # Sampled, a small model calls what it should not, and invents results.
-            temperature=dialogue.temperature if not tools else 0.0,
+            temperature=0.0 if tools else dialogue.temperature if self.temperature is None else self.temperature,
             tools=tools,
             steps=list(again.steps) if again is not None else [],
         )
@@ -43,10 +59,10 @@ class Asks:
         """To warm what a caller needs who seems to be saying ``text``."""
         return Prepare(self._call, self._system(), self._memory.history(), text, self._toolbox.tools)
 
-    def _system(self) -> str:
+    def _system(self, instructions: str | None = None) -> str:
         """The system prompt, with the language to answer in."""
-        prompt, told = self._settings.system_prompt, self._tongue.told()
-        return f"{prompt}\n{told}" if told else prompt
+        prompt = instructions or self.instructions or self._settings.system_prompt
+        return "\n".join(part for part in (prompt, *self.notes, self._tongue.told()) if part)
 
     def manner(self, language: str | None = None) -> Manner:
         """How to speak, in ``language`` if it is not to be the call's."""
@@ -62,4 +78,5 @@ class Asks:
             filler=moment if speaks == tongue.spoken and settings.dialogue.tool_filler_s else "",
             filler_s=settings.dialogue.tool_filler_s,
             feels=settings.emotion.enabled,
+            speaks=self.speaks,
         )

@@ -17,6 +17,7 @@ from voxrtc.dialogue.memory import Exchange, Memory
 from voxrtc.dialogue.narrator import Narrator
 from voxrtc.dialogue.phrases import Phrases, words
 from voxrtc.dialogue.reply import Reply
+from voxrtc.dialogue.requested import Requested
 from voxrtc.dialogue.spoken import SpokenClause
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.dialogue.thought import Manner
@@ -38,6 +39,9 @@ from voxrtc.languages import ALL
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Answer, Heard
 from voxrtc.settings import Settings
+
+GO_ON = "(The caller says nothing, and waits for you to say something.)"
+"""What the model answers when a reply is asked for to which nothing was said."""
 
 
 class Assistant:
@@ -73,6 +77,7 @@ class Assistant:
         self._tasks = tasks
         self._toolbox = toolbox
         self.asks = Asks(call, settings, memory, self.tongue, toolbox)
+        self.requested = Requested(self, models, tasks, announcer)
         self._overheard = overheard
         self._mouth: AudioOut | None = None
         self._replies = 0
@@ -112,6 +117,8 @@ class Assistant:
     @property
     def guesses(self) -> bool:
         """Whether to guess, now."""
+        if self.requested.on:
+            return False
         mode = self._settings.dialogue.speculation
         return mode == "always" or (mode == "idle" and not self._models.answering(self._call))
 
@@ -134,6 +141,9 @@ class Assistant:
 
     def answer(self, turn: Turn, audio: Samples) -> None:
         """``turn`` is over: let the guess at it be heard, if there is one, or else answer ``audio``."""
+        if self.requested.on:
+            self.requested.take_down(turn, audio)
+            return
         # A guess that failed is made again, unless the models are gone: then its apology is all that can be had now.
         if self.guess is not None and self.guess.failure is not None and self._models.ready is not None:
             self.drop_guess()
@@ -146,8 +156,42 @@ class Assistant:
     def answer_text(self, turn: Turn, text: str) -> None:
         """Answer what was typed."""
         ask = self.asks.answer(text=text)
+        self._answer_exchange(turn, ask, self.typed(turn, text))
+
+    def typed(self, turn: Turn, text: str) -> Exchange:
+        """The caller wrote ``text``: tell and remember it."""
         self._narrator.transcribed(turn, text, 1.0, self.tongue.held_in or "en")
-        self._answer_exchange(turn, ask, self.memory.heard(text))
+        return self.memory.heard(text, turn.number)
+
+    # -- answers that were asked for (Answering) --------------------------------------------------------------
+
+    def answer_sound(self, turn: Turn, audio: Samples, instructions: str | None) -> None:
+        reply = self._begin(turn, self.asks.answer(audio=audio, instructions=instructions))
+        reply.speculated = False
+        self._release(reply)
+
+    def answer_owed(self, instructions: str | None) -> None:
+        owed = self.memory.unanswered()
+        if owed is None:
+            ask = self.asks.answer(text=GO_ON, instructions=instructions)
+            self._answer_exchange(None, ask, self.memory.greeted())
+            return
+        ask = self.asks.answer(text=owed.user, again=owed, instructions=instructions)
+        now = self._clock.now
+        self._answer_exchange(Turn(owed.turn, now, now, decided=now), ask, owed)
+
+    def wrote(self, turn: Turn, heard: Heard) -> None:
+        words = heard.text.strip()
+        verdict = self.held.judge(turn.voice_ms, words) if self.held is not None else "interrupts"
+        if verdict != "interrupts" or not words:
+            reason = "backchannel" if verdict == "backchannel" else "no words"
+            self._say(TurnDropped, turn=turn.number, reason=reason)
+            self.go_on(reason)
+            return
+        self.give_way()
+        self._follow(heard, turn)
+        self.memory.heard(words, turn.number)
+        self._narrator.transcribed(turn, words, heard.confidence, heard.language)
 
     def greet(self, text: str) -> None:
         """Speak first."""
@@ -156,6 +200,7 @@ class Assistant:
     def remark(self, phrase: dict[str, str]) -> Reply:
         """Say something unasked (dialogue.phrases), in the language of the call."""
         text, language = words(phrase, self.tongue.spoken)
+        self._keep_voice()
         reply = self._begin(None, text, self.asks.manner(language))
         return self._answer_as(reply, self.memory.greeted())
 
@@ -170,6 +215,7 @@ class Assistant:
         return reply
 
     def _begin(self, turn: Turn | None, script: Answer | str, manner: Manner | None = None, guess: str = "") -> Reply:
+        self._keep_voice()
         manner = manner or self.asks.manner()
         reply = Reply(turn, script, manner, self._models, self, self._phrases, self._toolbox, guess)
         reply.start(self._tasks)
@@ -306,6 +352,7 @@ class Assistant:
         text = reply.heard_text()
         if reply.exchange is not None:
             reply.exchange.assistant = reply.remembered_text()
+            reply.exchange.reply = reply.number
             reply.exchange.interrupted = ended != "finished" and bool(text)
             reply.exchange.answered = ended != "cancelled"
         return text
@@ -333,7 +380,7 @@ class Assistant:
         self.give_way()
         held_in, spoken = self.tongue.held_in, self.tongue.spoken
         self._follow(heard, turn)
-        exchange = self.memory.heard(words)
+        exchange = self.memory.heard(words, turn.number)
         self._narrator.transcribed(turn, words, heard.confidence, heard.language)
         if held_in and self.tongue.spoken != spoken:
             self._end(reply, "cancelled")  # it was asked for in the language of before
@@ -347,6 +394,11 @@ class Assistant:
         if self.tongue.follow(heard, turn.voice_ms):
             self._say(LanguageChanged, turn=turn.number, language=self.tongue.held_in)
             self.check_voice()
+
+    def _keep_voice(self) -> None:
+        """Go on with the default voice, and tell so, where the call's is gone."""
+        if voice := self.tongue.missed():
+            self._say(Notice, code="no_voice", message=f"The voice '{voice}' is gone: the default one goes on.")
 
     def check_voice(self) -> None:
         """Tell, once, where no voice speaks the language of the call."""

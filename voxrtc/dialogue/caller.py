@@ -25,10 +25,12 @@ from voxrtc.errors import ModelsError
 from voxrtc.events import SpeechPaused, SpeechResumed, SpeechStarted, Transcript, TurnDropped, TurnEnded
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Heard
-from voxrtc.settings import Settings
+from voxrtc.settings import Endpointing, Settings
 
 log = logging.getLogger(__name__)
 
+LEAST = HEARD_RATE // 10
+"""Samples of a turn that is made by hand."""
 LOOKED_BACK = SECONDS * HEARD_RATE
 """Samples of a turn whose prosody counts."""
 
@@ -63,6 +65,8 @@ class Caller:
         self._partials: Partials | None = None
         self._listening: asyncio.Task[None] | None = None
         self._turns = 0
+        self._since: int | None = None
+        """Where turns are made by hand: the sample with which the next one begins."""
 
     # -- what comes from outside ------------------------------------------------------------------------------
 
@@ -79,7 +83,7 @@ class Caller:
         now = self._clock.now
         if self._echo is not None:
             block = self._echo.guard(block)
-        starts = (self.turn.start if self.turn else None, self._assistant.needed_from)
+        starts = (self.turn.start if self.turn else None, self._assistant.needed_from, self._since)
         self._audio.add(block, min((start for start in starts if start is not None), default=None))
         listening = self.turn is not None or self.floor.listens(self._assistant.reply is not None)
         if listening or self.floor.mode != "push-to-talk":
@@ -112,6 +116,45 @@ class Caller:
         self._detector.finish()
         if self.turn is not None:
             self._finish(self.turn.end if self.turn.paused else self._clock.now)
+
+    def by_hand(self, on: bool) -> None:
+        """Whether each turn is made by ``commit``, of what was heard from now on."""
+        self._since = self._clock.now if on else None
+
+    def commit(self) -> bool:
+        """What was heard since the last one is a turn; False where that is next to nothing."""
+        now = self._clock.now
+        if self._since is None or now - self._since < LEAST:
+            return False
+        start = max(self._since, now - round(self._settings.endpointing.max_turn_s * HEARD_RATE))
+        self._since = now
+        if not self._assistant.requested.on:
+            self._assistant.interrupt()
+        self._turns += 1
+        turn = Turn(self._turns, start, now, decided=now)
+        self._say(TurnEnded, turn=turn.number, start=start, end=now)
+        self._assistant.answer(turn, self._audio.cut(start, now))
+        return True
+
+    def discard(self) -> None:
+        """Forget what was heard and is in no turn."""
+        if self._since is not None:
+            self._since = self._clock.now
+        else:
+            self.forget()
+
+    def note(self, text: str) -> None:
+        """A turn in writing that nobody asks to be answered (yet)."""
+        now = self._clock.now
+        self._turns += 1
+        self._say(TurnEnded, turn=self._turns, start=now, end=now)
+        self._assistant.typed(Turn(self._turns, now, now, decided=now), text)
+
+    def tune(self, settings: Endpointing) -> None:
+        """From now on, turns end as ``settings`` say. Raises ConfigError."""
+        uses = waits.make(settings).uses
+        self._detector.tune(settings)
+        self._evidence.tune(uses)
 
     def type(self, text: str) -> None:
         """A turn in writing. It stops the reply that is being given."""

@@ -29,7 +29,8 @@ class Evidence:
     def __init__(
         self, uses: frozenset[str], detector: TurnDetector, prosody: Prosody | None, models: Models, tasks: Tasks
     ) -> None:
-        self._prosody = prosody if "voice" in uses else None
+        self._prosody = prosody
+        self._of_voice = "voice" in uses
         self.of_words = "words" in uses
         """Whether the words of each pause are wanted."""
         self._detector = detector
@@ -37,11 +38,15 @@ class Evidence:
         self._tasks = tasks
         self._running: set[asyncio.Task[None]] = set()
 
+    def tune(self, uses: frozenset[str]) -> None:
+        """Another strategy wants to know ``uses``."""
+        self._of_voice, self.of_words = "voice" in uses, "words" in uses
+
     def gather(self, audio: Samples) -> None:
         """A pause has begun; ``audio`` (n,) at 16 kHz is the turn so far, or its last 8 s."""
         self.stop()
         pause = self._detector.pause
-        if pause is not None and self._prosody is not None:
+        if pause is not None and self._of_voice and self._prosody is not None:
             self._spawn(self._judge(pause, self._prosody, audio), "prosody of a pause")
 
     def told(self, heard: Heard) -> None:

@@ -5,12 +5,9 @@ The rules for interruptions, one place for all of them: the session asks, and do
 
 from __future__ import annotations
 
-from typing import Literal
-
 from voxrtc.audio import HEARD_RATE
+from voxrtc.commands import Interruptions
 from voxrtc.dialogue.turns import Turn
-
-Interruptions = Literal["on", "off", "push-to-talk"]
 
 
 class Floor:
@@ -26,8 +23,8 @@ class Floor:
         """Whether the caller's voice counts now; ``replying``: a reply is being thought of or spoken."""
         if self.mode == "push-to-talk":
             return self.pressed
-        return self.mode == "on" or not replying
+        return self.mode == "on" or (self.mode == "off" and not replying)
 
     def interrupts(self, turn: Turn) -> bool:
         """Whether ``turn``, begun over a reply, has enough voice in it to stop that."""
-        return self.mode != "off" and not turn.paused and turn.end - turn.start >= self._barge_in
+        return self.mode in ("on", "push-to-talk") and not turn.paused and turn.end - turn.start >= self._barge_in

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -21,6 +21,9 @@ class Exchange:
     """False while the caller is still owed a reply."""
     steps: list[Utterance] = field(default_factory=list)
     """Functions that were called for the reply, and their results."""
+    turn: int = 0
+    reply: int = 0
+    """Their numbers in the call, by which they can be forgotten; 0 where they have none."""
 
 
 @dataclass(slots=True)
@@ -32,9 +35,9 @@ class Memory:
     language: str = ""
     """In which language it is held, as dialogue.language; empty where nobody has said."""
 
-    def heard(self, text: str) -> Exchange:
+    def heard(self, text: str, turn: int = 0) -> Exchange:
         """The caller said ``text``. The reply to it is put into the Exchange as it is heard."""
-        exchange = Exchange(text)
+        exchange = Exchange(text, turn=turn)
         self.exchanges.append(exchange)
         del self.exchanges[: max(0, len(self.exchanges) - max(1, self.turns))]
         return exchange
@@ -64,9 +67,24 @@ class Memory:
         last = self.exchanges[-1] if self.exchanges else None
         return last if last is not None and last.user and not last.answered else None
 
+    def forget(self, turn: int | None = None, reply: int | None = None) -> bool:
+        """Take what was said in the ``turn``, or in the ``reply``, out; False where nothing is known of it."""
+        for exchange in self.exchanges:
+            if turn and exchange.turn == turn:
+                exchange.user, exchange.answered, exchange.turn = "", True, 0
+            elif reply and exchange.reply == reply:
+                exchange.assistant, exchange.steps, exchange.reply = "", [], 0
+            else:
+                continue
+            if not exchange.turn and not exchange.reply:
+                self.exchanges.remove(exchange)
+            return True
+        return False
+
     def to_json(self) -> str:
         """The language and the exchanges, as ``from_json`` takes them."""
-        return msgspec.json.encode(_Export(self.exchanges, self.language)).decode()
+        unnumbered = [replace(exchange, turn=0, reply=0) for exchange in self.exchanges]
+        return msgspec.json.encode(_Export(unnumbered, self.language)).decode()
 
     @classmethod
     def from_json(cls, turns: int, text: str) -> Memory:
@@ -79,6 +97,8 @@ class Memory:
             raise ValueError("not an exported memory: it is nested too deeply") from None
         if export.language not in ("", "auto", *ALL):
             raise ValueError(f"not an exported memory: there is no language '{export.language}'")
+        for exchange in export.exchanges:
+            exchange.turn = exchange.reply = 0
         return cls(turns, export.exchanges[-max(1, turns) :], export.language)
 
 

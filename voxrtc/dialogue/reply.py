@@ -232,7 +232,7 @@ class Reply:
                 await self._released.wait()
             if clause.index >= CLAUSES_AHEAD:
                 await self._clauses.items[clause.index - CLAUSES_AHEAD].begun.wait()
-            if any(c.isalnum() for c in clause.text):
+            if not clause.mute and any(c.isalnum() for c in clause.text):
                 await self._speak(clause)
             clause.speech.close()
 
@@ -262,7 +262,8 @@ class Reply:
                     self.times.first_audio = _now()
                 clause.add(speech)
                 parts.append(speech)
-        if fixed:
+        ready = self._models.ready
+        if fixed and ready is not None and manner.voice not in ready.clones:  # that name may come to mean another voice
             self._phrases.keep(ask, parts)
 
     def _ahead_ms(self, clause: SpokenClause) -> int:

@@ -11,23 +11,35 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from voxrtc.audio import AudioIn, AudioOut
+from voxrtc.commands import (
+    MAX_INSTRUCTIONS,
+    AnyCommand,
+    Commit,
+    Configure,
+    Discard,
+    ExportMemory,
+    Forget,
+    Interrupt,
+    PushToTalk,
+    Respond,
+    Text,
+    ToolResult,
+)
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.assistant import Assistant
 from voxrtc.dialogue.caller import Caller
-from voxrtc.dialogue.floor import Interruptions
+from voxrtc.dialogue.configuring import Configuring
 from voxrtc.dialogue.functions import Function
 from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
 from voxrtc.dialogue.tasks import Tasks
 from voxrtc.dialogue.timekeeper import Timekeeper
-from voxrtc.dialogue.tongue import FALLBACK
 from voxrtc.dialogue.tools import Toolbox
 from voxrtc.dialogue.turns import Turn
 from voxrtc.endpointing.detector import TurnDetector
 from voxrtc.endpointing.prosody import Prosody
 from voxrtc.errors import ModelsError
 from voxrtc.events import CallEnded, CallStarted, Event, MemoryExported, Notice
-from voxrtc.languages import ALL
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Heard
 from voxrtc.settings import Settings
@@ -70,6 +82,9 @@ class Session:
         )
         memory.language = self._assistant.tongue.language
         self._caller = Caller(settings, models, detector, prosody, self._assistant, self._clock, announcer, self._tasks)
+        self._configuring = Configuring(
+            settings, models, self._assistant, self._caller, self._toolbox, announcer, self._warm
+        )
         self._timekeeper = Timekeeper(
             settings.dialogue,
             self._clock,
@@ -168,15 +183,80 @@ class Session:
 
     # -- what may be asked of it ------------------------------------------------------------------------------
 
-    async def submit_text(self, text: str) -> None:
-        """Take ``text`` as a turn. It stops the reply that is being given."""
+    async def obey(self, command: AnyCommand) -> None:
+        """Do as the caller asks (all but hanging up, which is not for a session to do)."""
+        match command:
+            case Text(text=text, respond=respond, role=role):
+                await self.submit_text(text, respond, role)
+            case Respond(instructions=instructions):
+                self.respond(instructions)
+            case Interrupt():
+                self.interrupt()
+            case Commit():
+                self.commit()
+            case Discard():
+                self.discard()
+            case Forget(turn=turn, reply=reply):
+                self.forget(turn, reply)
+            case PushToTalk(pressed=pressed):
+                self.push_to_talk(pressed)
+            case Configure():
+                self.configure(command)
+            case ToolResult(id=call, result=result, error=error):
+                self.tool_result(call, result, error)
+            case ExportMemory():
+                self.export_memory()
+
+    async def submit_text(self, text: str, respond: bool = True, role: str = "user") -> None:
+        """Take ``text`` as a turn. It stops the reply that is being given, unless it is not to be answered (yet).
+        ``role``: assistant or system, where it is nothing that the caller said; that is only remembered."""
         text = text.strip()
         if self._deaf:
             return
         if not text or len(text) > LONGEST_TEXT:
             self._say(Notice, code="bad_text", message=f"A text has 1 to {LONGEST_TEXT} characters.")
+        elif role == "assistant":
+            self.memory.greeted().assistant = text
+        elif role == "system":
+            self._take_note(text)
+        elif respond:
+            self._caller.type(text)
+        else:
+            self._caller.note(text)
+
+    def _take_note(self, text: str) -> None:
+        notes = self._assistant.asks.notes
+        if sum(map(len, notes)) + len(text) > MAX_INSTRUCTIONS:
+            self._say(Notice, code="bad_text", message=f"Instructions have {MAX_INSTRUCTIONS} characters at most.")
+        else:
+            notes.append(text)
+
+    def respond(self, instructions: str | None = None) -> None:
+        """Answer what is owed to the caller, or say something unasked. While a reply is given nothing comes of it
+        but a Notice."""
+        if self._deaf:
             return
-        self._caller.type(text)
+        if self._assistant.reply is not None:
+            self._say(Notice, code="busy", message="A reply is being given already.")
+        else:
+            self._assistant.requested.respond(instructions)
+
+    def commit(self) -> None:
+        """With interruptions "manual": what was heard since the last one is a turn."""
+        if not self._deaf and not self._caller.commit():
+            manual = self._caller.floor.mode == "manual"
+            message = "Less than 0.1 s was heard." if manual else "Turns are not made by hand; interruptions says so."
+            self._say(Notice, code="empty_turn" if manual else "not_manual", message=message)
+
+    def discard(self) -> None:
+        """Forget what was heard and is in no turn."""
+        if not self._deaf:
+            self._caller.discard()
+
+    def forget(self, turn: int | None = None, reply: int | None = None) -> None:
+        """Take what was said in a turn, or in a reply, out of the memory."""
+        if not self.memory.forget(turn, reply):
+            self._say(Notice, code="unknown_turn", message="Nothing is remembered of that turn or reply.")
 
     def interrupt(self) -> None:
         """Stop the reply now."""
@@ -186,52 +266,10 @@ class Session:
         """Tell what is remembered, by MemoryExported."""
         self._say(MemoryExported, memory=self.memory.to_json())
 
-    def configure(
-        self,
-        *,
-        language: str | None = None,
-        voice: str | None = None,
-        interruptions: Interruptions | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-    ) -> None:
+    def configure(self, asked: Configure) -> None:
         """Change settings of this call, from the next turn on. What cannot be is answered by a Notice."""
-        if self._deaf:
-            return
-        tongue = self._assistant.tongue
-        ready = self._models.ready
-        if language is not None:
-            self._take_language(language)
-        if voice is not None and ready is not None and voice not in ready.voices:
-            there = ", ".join(ready.voices)
-            self._say(Notice, code="bad_config", message=f"No voice '{voice}'; there are {there}.")
-        elif voice is not None:
-            tongue.voice = voice
-        if tools is not None:
-            self._take_tools(tools)
-        if interruptions is None:
-            return
-        if interruptions not in ("on", "off", "push-to-talk"):
-            self._say(Notice, code="bad_config", message="Interruptions are on, off or push-to-talk.")
-        elif interruptions != self._caller.floor.mode:
-            self._caller.forget()
-            self._caller.floor.mode = interruptions
-
-    def _take_language(self, language: str) -> None:
-        """A language that nobody here knows is taken for English, with a warning."""
-        if language != "auto" and language not in ALL:
-            message = f"No language '{language}', so it is English; there are {', '.join(ALL)}."
-            self._say(Notice, code="unsupported_language", message=message)
-            language = FALLBACK
-        self._assistant.tongue.language = self.memory.language = language
-        self._assistant.check_voice()
-
-    def _take_tools(self, specs: Sequence[dict[str, Any]]) -> None:
-        try:
-            self._toolbox.offer(specs)
-        except ValueError as error:
-            self._say(Notice, code="bad_config", message=f"The tools were not taken: {error}.")
-        else:
-            self._warm()
+        if not self._deaf:
+            self._configuring.apply(asked)
 
     def _warm(self) -> None:
         """Have the model read of the functions before somebody waits for it."""

@@ -64,14 +64,17 @@ class Growing(Generic[T]):
 
 class SpokenClause:
     """One clause of a reply. ``start``: where its text begins in the text of the reply, in characters. ``filler``: it
-    is said to pass the time, and is no part of the answer. ``mood``: how it is meant."""
+    is said to pass the time, and is no part of the answer. ``mood``: how it is meant. ``mute``: it is only read."""
 
-    def __init__(self, index: int, start: int, text: str, filler: bool = False, mood: Mood = NEUTRAL) -> None:
+    def __init__(
+        self, index: int, start: int, text: str, filler: bool = False, mood: Mood = NEUTRAL, mute: bool = False
+    ) -> None:
         self.index = index
         self.start = start
         self.text = text
         self.filler = filler
         self.mood = mood
+        self.mute = mute
         self.speech: Growing[tuple[Samples, int, int]] = Growing()
         """Samples at 24 kHz, and the span of ``text`` that they say."""
         self.mark = Mark()
@@ -154,6 +157,8 @@ class SpokenClause:
 
     def heard_chars(self) -> int:
         """How many characters of ``text`` were heard: exact at the voice's own spans, proportional inside them."""
+        if self.mute:
+            return len(self.text) if self.speech.closed else 0
         left = self.heard
         reached = 0
         for samples, start, end in self.speech.items:

@@ -44,6 +44,8 @@ class Manner:
     filler_s: float = 0.0
     feels: bool = True
     """Whether clauses have a mood; else all are neutral."""
+    speaks: bool = True
+    """Whether it is spoken; else it is text alone, and counts as heard as soon as it is there."""
 
 
 @dataclass(slots=True)
@@ -172,7 +174,7 @@ class Thought:
             filler.cancel()
 
     def _fill(self) -> None:
-        if self._manner.filler and not any(clause.filler for clause in self.clauses.items):
+        if self._manner.filler and self._manner.speaks and not any(clause.filler for clause in self.clauses.items):
             self._apart = True
             self._add([(self._manner.filler, NEUTRAL)], filler=True)
 
@@ -187,7 +189,7 @@ class Thought:
             spaced = f" {text.lstrip()}" if before is not None and self._apart else text
             self._apart = False
             start = before.end if before is not None else 0
-            clause = SpokenClause(len(self.clauses.items), start, spaced, filler, mood)
+            clause = SpokenClause(len(self.clauses.items), start, spaced, filler, mood, not self._manner.speaks)
             self._thinker.thought_clause(clause)
             self.clauses.append(clause)
 

@@ -99,6 +99,8 @@ class TurnDetector(Protocol):
 
     def finish(self) -> list[Decision]: ...
 
+    def tune(self, settings: Endpointing) -> None: ...
+
 
 class Detector:
     """Finds the turns of one call. Positions must not run backwards; a hole in them counts as silence."""
@@ -166,6 +168,11 @@ class Detector:
             decisions += self._frame(samples[at : at + FRAME], block.echo)
         self._rest = samples[whole:]
         return decisions
+
+    def tune(self, settings: Endpointing) -> None:
+        """From now on by the strategy, the waits and the threshold of ``settings``. Raises ConfigError."""
+        self._wait = make(settings)
+        self._threshold = settings.speech_threshold
 
     def finish(self) -> list[Decision]:
         """End the turn now (push-to-talk released, the caller left): its Ended, or nothing where no turn is on."""
