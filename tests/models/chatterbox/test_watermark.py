@@ -15,7 +15,7 @@ from voxrtc.audio import from_pcm16, resample  # noqa: E402
 from voxrtc.errors import ModelsError, StoreError  # noqa: E402
 from voxrtc.models import store  # noqa: E402
 from voxrtc.models.chatterbox.parts import Chunk  # noqa: E402
-from voxrtc.models.chatterbox.watermark import FILE, MODEL, SHORTEST, Marked, Perth  # noqa: E402
+from voxrtc.models.chatterbox.watermark import FILE, HOP, MODEL, SHORTEST, SIZE, Marked, Perth  # noqa: E402
 from voxrtc.settings import Settings  # noqa: E402
 
 CLIP = Path(__file__).parents[2] / "data" / "austen-0870.wav"
@@ -54,14 +54,14 @@ def marked(perth: Perth, samples: np.ndarray, sizes: list[int]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def random_perth() -> Perth:
+def random_perth(kind: type[Perth] = Perth) -> Perth:
     generator = torch.Generator().manual_seed(3)
     sizes = [(8, 128, 1), (8, 8, 7), (128, 8, 1)]
     weights = {}
     for number, size in enumerate(sizes):
         weights[f"encoder.layers.{number}.conv.weight"] = 0.02 * torch.randn(size, generator=generator)
         weights[f"encoder.layers.{number}.conv.bias"] = torch.zeros(size[0])
-    return Perth(weights, CPU)
+    return kind(weights, CPU)
 
 
 def test_every_chunk_keeps_its_samples_and_its_ends(spoken: np.ndarray) -> None:
@@ -77,6 +77,52 @@ def test_every_chunk_keeps_its_samples_and_its_ends(spoken: np.ndarray) -> None:
 
 def test_what_is_shorter_than_a_frame_is_left_as_it_is(spoken: np.ndarray) -> None:
     assert np.array_equal(marked(random_perth(), spoken, [SHORTEST - 1]), spoken[: SHORTEST - 1])
+
+
+def test_sounds_are_marked_together_as_each_alone_and_as_torch_does_it(spoken: np.ndarray) -> None:
+    perth = random_perth()
+    sounds = [
+        spoken[start : start + size] for start, size in ((0, 9_600), (3_000, 50_021), (40_000, SHORTEST), (0, 26_400))
+    ]
+    together = perth.mark(sounds)
+    for sound, mark in zip(sounds, together, strict=True):
+        assert np.abs(mark - perth.mark([sound])[0]).max() < 1e-5
+        assert np.abs(mark - alone(perth, torch.from_numpy(sound)).numpy()).max() < 1e-5
+        assert np.abs(mark).max() > 1e-4
+
+
+@torch.inference_mode()
+def alone(perth: Perth, samples: torch.Tensor) -> torch.Tensor:
+    """The same by torch's own transforms, of one sound."""
+    window = torch.hann_window(SIZE)
+    spectrum = torch.stft(samples, SIZE, HOP, window=window, return_complex=True)
+    gain = perth._gain(spectrum.abs()[None], torch.ones(1, 1, spectrum.shape[1]))[0]
+    change = torch.zeros_like(spectrum)
+    change[: gain.shape[0]] = spectrum[: gain.shape[0]] * (gain - 1.0)
+    return torch.istft(change, SIZE, HOP, window=window, length=samples.shape[0])
+
+
+class Counting(Perth):
+    calls = 0
+
+    def mark(self, sounds):
+        self.calls += 1
+        return super().mark(sounds)
+
+
+def test_the_chunks_of_a_call_are_marked_in_one(spoken: np.ndarray) -> None:
+    sizes = [[9_600, 19_200], [9_600, 100], [14_400, 33_600]]
+    perth = random_perth(Counting)
+    model = Marked(Recorded(spoken), perth)
+    streams = [model.open(None, 0) for _ in sizes]
+    parts: list[list[np.ndarray]] = [[], [], []]
+    for turn in (0, 1):
+        chunks = [Chunk(stream, range(own[turn]), False) for stream, own in zip(streams, sizes, strict=True)]
+        for own, made in zip(parts, model.sound(chunks), strict=True):
+            own.append(made)
+    assert perth.calls == 2
+    for own, made in zip(sizes, parts, strict=True):
+        assert np.abs(np.concatenate(made) - marked(random_perth(), spoken, own)).max() < 1e-5
 
 
 def test_other_weights_are_refused() -> None:

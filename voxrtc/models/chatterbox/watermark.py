@@ -59,22 +59,49 @@ class Perth:
         self._device = device
 
     @torch.inference_mode()
-    def mark(self, samples: Tensor) -> Tensor:
-        """What to add to ``samples`` (n,) at 24 kHz, SHORTEST or more, so that they are marked: (n,)."""
-        spectrum = torch.stft(samples, SIZE, HOP, window=self._window, return_complex=True)
-        decibels = 20.0 * (spectrum.abs() * LOUDER).clamp(min=10.0 ** (QUIETEST_DB / 20.0)).log10()
-        levels = (decibels - QUIETEST_DB) / (HEADROOM_DB - QUIETEST_DB)
-        loudness = levels.sum(0)
-        x = levels[None, : self._layers[0][0].shape[1]]
+    def mark(self, sounds: Sequence[Samples]) -> list[Samples]:
+        """What to add to each of ``sounds``, (n,) at 24 kHz with SHORTEST or more, so that they are marked: (n,) each.
+
+        All at once, padded to the longest; what is behind the end of one is masked, so it is as if each were alone.
+        """
+        sizes = [sound.size for sound in sounds]
+        there = self._there([1 + size // HOP for size in sizes])
+        spectrum = torch.fft.rfft(self._frames(sounds, there.shape[1]) * self._window) * there[..., None]
+        gain = self._gain(spectrum.abs().transpose(1, 2), there[:, None])
+        change = torch.zeros_like(spectrum)
+        change[..., : gain.shape[1]] = spectrum[..., : gain.shape[1]] * (gain - 1.0).transpose(1, 2)
+        added = _overlapped(torch.fft.irfft(change, SIZE) * self._window)
+        envelope = _overlapped(there[..., None] * self._window.square()).clamp(min=1e-8)
+        whole = (added / envelope).cpu().numpy()
+        return [row[SIZE // 2 : SIZE // 2 + size] for row, size in zip(whole, sizes, strict=True)]
+
+    def _there(self, counts: Sequence[int]) -> Tensor:
+        """(b, most) float32: 1 for the frames that a sound has, ``counts`` of them."""
+        most = torch.arange(max(counts), device=self._device)
+        return (most < torch.tensor(counts, device=self._device)[:, None]).float()
+
+    def _frames(self, sounds: Sequence[Samples], count: int) -> Tensor:
+        """(b, count, SIZE): frames whose middles are HOP apart; a sound is reflected at its ends."""
+        padded = np.zeros((len(sounds), (count - 1) * HOP + SIZE), np.float32)
+        for row, sound in zip(padded, sounds, strict=True):
+            reflected = np.pad(sound, SIZE // 2, mode="reflect")[: row.size]
+            row[: reflected.size] = reflected
+        return torch.from_numpy(padded).to(self._device).unfold(1, SIZE, HOP)
+
+    def _gain(self, magnitudes: Tensor, there: Tensor) -> Tensor:
+        """By how much the network changes ``magnitudes`` (b, bins, frames): (b, its bins, frames). ``there`` as in
+        _there(), (b, 1, frames)."""
+        decibels = 20.0 * (magnitudes * LOUDER).clamp(min=10.0 ** (QUIETEST_DB / 20.0)).log10()
+        levels = (decibels - QUIETEST_DB) / (HEADROOM_DB - QUIETEST_DB) * there
+        loudness = levels.sum(1, keepdim=True)
+        x = levels[:, : self._layers[0][0].shape[1]]
         for number, (weight, bias) in enumerate(self._layers):
             x = functional.conv1d(x, weight, bias, padding=weight.shape[-1] // 2)
             if number + 1 < len(self._layers):
-                x = functional.leaky_relu(x)
-        added = x[0] * (loudness > QUIET * loudness.max())
-        gain = 10.0 ** (added * (HEADROOM_DB - QUIETEST_DB) / 20.0)
-        change = torch.zeros_like(spectrum)
-        change[: added.shape[0]] = spectrum[: added.shape[0]] * (gain - 1.0)
-        return torch.istft(change, SIZE, HOP, window=self._window, length=samples.shape[0])
+                x = functional.leaky_relu(x) * there
+        added = x * (loudness > QUIET * loudness.amax(2, keepdim=True))
+        gain: Tensor = 10.0 ** (added * (HEADROOM_DB - QUIETEST_DB) / 20.0)
+        return gain
 
     @property
     def device(self) -> torch.device:
@@ -109,19 +136,30 @@ class Marked:
         if len(ours) < len(chunks):
             raise ValueError("chunks of streams that open() gave")
         bare = [Chunk(own.inner, chunk.tokens, chunk.last) for own, chunk in zip(ours, chunks, strict=True)]
-        return [self._mark(own, samples) for own, samples in zip(ours, self._sound.sound(bare), strict=True)]
+        given = self._sound.sound(bare)
+        known = [np.concatenate([own.before, samples]) for own, samples in zip(ours, given, strict=True)]
+        for own, samples in zip(ours, known, strict=True):
+            own.before = samples[-BEFORE:]
+        long = [n for n, samples in enumerate(given) if samples.size >= 2 * FADE and known[n].size >= SHORTEST]
+        for n, mark in zip(long, self._perth.mark([known[n] for n in long]) if long else [], strict=True):
+            given[n] = _marked(given[n], mark[-given[n].size :])
+        return given
 
-    def _mark(self, stream: MarkedStream, samples: Samples) -> Samples:
-        known = np.concatenate([stream.before, samples])
-        stream.before = known[-BEFORE:]
-        if samples.size < 2 * FADE or known.size < SHORTEST:
-            return samples
-        mark = self._perth.mark(torch.from_numpy(known).to(self._perth.device))[-samples.size :].cpu().numpy()
-        ramp = np.linspace(0.0, 1.0, FADE, dtype=np.float32)
-        mark[:FADE] *= ramp
-        mark[-FADE:] *= ramp[::-1]
-        marked: Samples = np.clip(samples + mark, -1.0, 1.0).astype(np.float32)
-        return marked
+
+def _marked(samples: Samples, mark: Samples) -> Samples:
+    """``samples`` (n,) with ``mark`` (n,), which fades at the ends."""
+    faded = mark.copy()
+    ramp = np.linspace(0.0, 1.0, FADE, dtype=np.float32)
+    faded[:FADE] *= ramp
+    faded[-FADE:] *= ramp[::-1]
+    marked: Samples = np.clip(samples + faded, -1.0, 1.0).astype(np.float32)
+    return marked
+
+
+def _overlapped(frames: Tensor) -> Tensor:
+    """(b, n) of ``frames`` (b, count, SIZE), which are HOP apart, summed up."""
+    size = (frames.shape[1] - 1) * HOP + SIZE
+    return functional.fold(frames.transpose(1, 2), (1, size), (1, SIZE), stride=(1, HOP))[:, 0, 0]
 
 
 def load(cache: Path, device: torch.device, progress: Progress) -> Perth:
