@@ -41,9 +41,14 @@ class Tongue:
     models: Models | None = None
     settled: str = ""
     """auto: the language that the call is held in; empty before the first clear turn."""
+    configured: str = field(init=False)
+    """The voice that speaks where none is chosen."""
     _other: str = ""
     _others: int = 0
     _warned: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.configured = self.voice
 
     @property
     def held_in(self) -> str:
@@ -110,6 +115,15 @@ class Tongue:
         if not self.settled:
             return "" if _doubtful(heard) else heard.language
         return heard.language if self._turns(heard) >= IN_A_ROW or _sure(heard, voice_ms) else self.settled
+
+    def missed(self) -> str:
+        """The voice of the call where it is there no more, since the clip that it was made of was forgotten: the
+        default one speaks from now on. Else empty."""
+        ready = self.models.ready if self.models is not None else None
+        if ready is None or self.voice == self.configured or self.voice in ready.voices:
+            return ""
+        gone, self.voice = self.voice, self.configured
+        return gone
 
     def _turns(self, heard: Heard) -> int:
         """How many turns in a row were in this language, with this one."""
