@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 import msgspec
 
 from voxrtc.audio import Samples
-from voxrtc.errors import ModelsError
+from voxrtc.errors import ModelsError, Unloadable
 from voxrtc.models.profiles import Progress
 from voxrtc.models.tts import choice, espeak, names, others
 from voxrtc.models.tts.engine import Cloning, Engine, Threaded
@@ -41,6 +41,8 @@ class Speaking:
         """By name, once they are loaded; first the one that speaks where none is asked for."""
         self._strange: set[str] = set()
         """Languages without a voice, of which the log was told."""
+        self._lost: dict[tuple[str, str], str] = {}
+        """Voices that could not be loaded for a language, and why."""
 
     @property
     def title(self) -> str:
@@ -63,14 +65,19 @@ class Speaking:
         self.voices = voices
 
     async def speak(self, ask: Speak, urgency: Urgency | None = None) -> AsyncGenerator[Speech, None]:
-        """24 kHz samples of one clause. Raises ModelsError for a voice or a language that is not there."""
-        engine, ask = self._find(ask)
-        reading = normalize(ask.text, ask.language)
-        read = msgspec.structs.replace(ask, text=reading.text)
-        async with contextlib.aclosing(engine.speak(read, urgency or Urgency(FIRST))) as items:
-            async for speech in items:
-                start, end = reading.written(speech.start, speech.end)
-                yield msgspec.structs.replace(speech, start=start, end=end) if reading.pieces else speech
+        """24 kHz samples of one clause. A voice that cannot be loaded is told to the log, once, and not asked for that
+        language again: the next one that speaks it does. Raises ModelsError for a voice or a language that is not
+        there."""
+        while True:
+            engine, told = self._find(ask)
+            try:
+                async with contextlib.aclosing(_said(engine, told, urgency or Urgency(FIRST))) as items:
+                    async for speech in items:
+                        yield speech
+            except Unloadable as error:
+                self._lose(told, error)
+            else:
+                return
 
     @property
     def cloning(self) -> bool:
@@ -150,15 +157,26 @@ class Speaking:
             raise ModelsError("the models are not loaded yet")
         name = next(iter(self.voices)) if ask.voice in ("", choice.AUTO) else ask.voice
         voices = self._with(name)
+        lost = ""
         for other in others.order(ask.language, name, voices, self._settings.tts.languages):
-            if ask.language in _languages(voices[other], other):
+            if ask.language not in _languages(voices[other], other):
+                continue
+            if (other, ask.language) not in self._lost:
                 return voices[other], msgspec.structs.replace(ask, voice=other)
+            lost = lost or self._lost[other, ask.language]
         if not voices[name].reads_all:
-            raise ModelsError(espeak.MISSING)
+            raise ModelsError(lost or espeak.MISSING)
         if ask.language not in self._strange:
             self._strange.add(ask.language)
             logger.warning("no voice speaks '%s'; it is read as English", ask.language)
         return voices[name], msgspec.structs.replace(ask, voice=name, language="en")
+
+    def _lose(self, told: Speak, error: Unloadable) -> None:
+        """The voice of ``told`` cannot be loaded for its language."""
+        key = (told.voice, told.language)
+        if key not in self._lost:  # else clauses that waited for the same
+            self._lost[key] = str(error)
+            logger.warning("the voice %s speaks no '%s' until the next start: %s", *key, error)
 
     def _with(self, name: str) -> Mapping[str, Engine]:
         """Those who may speak for the voice ``name``, itself among them. Raises ModelsError where it is not there."""
@@ -168,6 +186,16 @@ class Speaking:
         if engine is None or name not in engine.clones:
             raise ModelsError(f"there is no voice '{name}'; there are {', '.join(self.voices)}")
         return {**self.voices, name: engine}
+
+
+async def _said(engine: Engine, ask: Speak, urgency: Urgency) -> AsyncGenerator[Speech, None]:
+    """``ask`` as it is read out, with spans of what is written."""
+    reading = normalize(ask.text, ask.language)
+    read = msgspec.structs.replace(ask, text=reading.text)
+    async with contextlib.aclosing(engine.speak(read, urgency)) as items:
+        async for speech in items:
+            start, end = reading.written(speech.start, speech.end)
+            yield msgspec.structs.replace(speech, start=start, end=end) if reading.pieces else speech
 
 
 def _languages(engine: Engine, name: str) -> Sequence[str]:

@@ -89,6 +89,7 @@ class Dia:
 
     def _load(self, _: str) -> tuple[Any, Any]:
         """Model and processor. Raises StoreError, ModelsError."""
+        from safetensors import SafetensorError
         from transformers import DacModel, DiaFeatureExtractor, DiaForConditionalGeneration, DiaProcessor, DiaTokenizer
 
         place = folder(self._name, ("*.json", "*.safetensors"), ("config.json", "preprocessor_config.json"))
@@ -103,7 +104,7 @@ class Dia:
             processor = made(
                 DiaFeatureExtractor.from_pretrained(str(place)), DiaTokenizer.from_pretrained(str(place)), sound
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             if memory.is_out(error):
                 raise
             raise ModelsError(f"{place} is no checkpoint of Dia: {error}") from error

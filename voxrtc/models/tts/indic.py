@@ -11,6 +11,7 @@ import importlib.machinery
 import importlib.util
 import json
 import logging
+import pickle
 import sys
 import tempfile
 import types
@@ -120,7 +121,7 @@ class Indic:
                     vocoder_config=place / "hifigan" / "config.json",
                     use_cuda=self._cuda,
                 )
-            except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+            except (OSError, ValueError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
                 if memory.is_out(error):
                     raise
                 raise ModelsError(f"{place} is no checkpoint of Indic-TTS: {error}") from error

@@ -68,6 +68,7 @@ class Vits:
 
     def _load(self, language: str) -> _Loaded:
         """Raises StoreError, ModelsError."""
+        from safetensors import SafetensorError
         from transformers import VitsModel, VitsTokenizer
 
         place = folder(self._name.replace("{}", ALL[language].iso3), _FILES, _NEEDS)
@@ -75,7 +76,7 @@ class Vits:
             tokenizer = VitsTokenizer.from_pretrained(str(place))
             model: Any = VitsModel.from_pretrained(str(place))
             model.eval().to(self._device)
-        except (OSError, ValueError, RuntimeError, TypeError) as error:
+        except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
             if memory.is_out(error):
                 raise
             raise ModelsError(f"{place} is no checkpoint of MMS-TTS: {error}") from error
