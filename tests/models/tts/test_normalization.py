@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from voxrtc.languages import ALL, NAMES
 from voxrtc.models.tts import numerals
 from voxrtc.models.tts.normalization import normalize
+from voxrtc.models.tts.reading import Reading
 from voxrtc.models.tts.readings import FOLDER, readings
 
 EXAMPLES = [
@@ -28,7 +29,7 @@ EXAMPLES = [
     ("en", "1 km, 007 & 2.3.1", "one kilometre, zero zero seven and two point three point one"),
     ("en", "12345678901234567", "one two three four five six seven eight nine zero one two three four five six seven"),
     ("en", "I see, etc.", "I see, et cetera."),
-    ("en", "AT&T and me@b.org", "AT&T and me at b.org"),
+    ("en", "AT&T and me@b.org", "AT and T and me at b dot org"),
     ("es", "Cuesta 3,50 € o 1.234.567 euros.", "Cuesta tres euros con cincuenta céntimos o un millón doscientos treinta y cuatro mil quinientos sesenta y siete euros."),
     ("es", "El Sr. López, 14:30, 15 %, 3ª vez", "El señor López, catorce y treinta, quince por ciento, tercera vez"),
     ("fr", "3,50 € à 14h30, M. Dupont.", "trois euros cinquante centimes à quatorze heures trente, monsieur Dupont."),
@@ -105,18 +106,113 @@ def test_a_reading_knows_what_was_written() -> None:
 ANY = st.text(st.sampled_from("ab Dr.$€%0123456789,.:-/+° km'५年월第@&=()"), max_size=60) | st.text(max_size=40)
 
 
-@given(ANY, st.sampled_from([*ALL]))
+ADDRESSES = [
+    (
+        "en",
+        "Add 1/2 cup, 3/4, 1 1/2 cups, 2 3/4, 1½ and ½.",
+        "Add one half cup, three quarters, one and a half cups, two and three quarters, one and a half and one half.",
+    ),
+    (
+        "en",
+        "Open 24/7 since 9/11, 10/10, 8/10, 50/50, 2/3.",
+        "Open twenty-four seven since nine eleven, ten out of ten, eight out of ten, fifty fifty, two thirds.",
+    ),
+    ("en", "On 1/2/2024", "On January second, twenty twenty-four"),
+    ("en", "See https://example.com/a?b=1.", "See example dot com."),
+    ("en", "See www.foo-bar.org, or github.com/a/b!", "See foo dash bar dot org, or github dot com!"),
+    (
+        "en",
+        "Mail me@example.org, or j.doe_x+y@mail.example.com.",
+        "Mail me at example dot org, or j dot doe underscore x plus y at mail dot example dot com.",
+    ),
+    ("en", "e.g. this. That is it.Now", "for example this. That is it.Now"),
+    (
+        "en",
+        "v2.0.1, V2.0 and v3, a V8",
+        "version two point zero point one, version two point zero and version three, a V eight",
+    ),
+    (
+        "en",
+        "192.168.0.1:8080 or 300.1.1.1",
+        "one nine two dot one six eight dot zero dot one port eight zero eight zero or three hundred point one point one point one",
+    ),
+    ("en", "10-20 people", "ten to twenty people"),
+    ("en", "He is 5'11\" tall, she 5’2”.", "He is five foot eleven tall, she five foot two."),
+    ("en", "#1 of #music", "number one of hashtag music"),
+    ("en", "H & M, R&B, @bob", "H and M, R and B, at bob"),
+    ("en", "C++ and C#, ~5 km", "C plus plus and C sharp, about five kilometres"),
+    ("en", "**bold** `code` _it_ *x* un*believ*able", "bold code it x unbelievable"),
+    ("en", "# Heading\n- item\n* one\n> two", "Heading\nitem\none\ntwo"),
+    ("en", "[text, 5 km](https://a.com/x_1) and [1]", "text, five kilometres and [one]"),
+    ("en", "cut](http://foo.com) here", "cut here"),
+    ("en", "yes 😀. 👍🏽 ok a😀b", "yes. ok a b"),
+    ("en", "snake_case foo.bar 2**3 a-b", "snake_case foo.bar two**three a-b"),
+    (
+        "es",
+        "Mira https://example.com/a?b=1, o me@example.org, #1",
+        "Mira example punto com, o me arroba example punto org, número uno",
+    ),
+    (
+        "es",
+        "1.234.567.890 o 10.0.0.1",
+        "mil doscientos treinta y cuatro millones quinientos sesenta y siete mil ochocientos noventa o uno cero punto cero punto cero punto uno",
+    ),
+    ("de", "a@b.de **fett**", "a ät b Punkt de fett"),
+    ("ja", "https://example.com/a を見て😀、**太字**", "example.com を見て、太字"),
+    ("ru", "https://example.com/a 😀 **ok** 25", "example.com ok двадцать пять"),
+]
+
+
+@pytest.mark.parametrize(("language", "written", "read"), ADDRESSES)
+def test_what_is_written_and_not_read_as_it_stands(language: str, written: str, read: str) -> None:
+    assert normalize(written, language).text == read
+
+
+def test_what_is_not_read_keeps_its_place() -> None:
+    written = "See [the 5 km](https://a.com/x) of **me** 😀 at a@b.org 👍"
+    reading = normalize(written, "en")
+    assert reading.text == "See the five kilometres of me at a at b dot org"
+
+    def of(words: str) -> str:
+        start = reading.text.index(words)
+        first, last = reading.written(start, start + len(words))
+        return written[first:last]
+
+    assert of("the") == "[the", "it goes with the word beside it"
+    assert of("five") == of("kilometres") == "5 km](https://a.com/x)"
+    assert of("b dot") == "a@b.org"
+    assert of("of me") == "of **me** 😀"
+    assert reading.written(0, len(reading.text)) == (0, len(written))
+
+
+PARTS = [
+    *("https://a.com/b?c=1", "www.x-y.org", "a@b.org", "10.0.0.1:80", "[", "](", ")", "](a.b)", "**", "*", "_", "`"),
+    *("\n# ", "\n- ", "#1", "#a", "@", "C++", "5km", "1/2", "½", "1½", "5'11\"", "v2.0", "😀", "👍🏽", " ", "日", "."),
+]
+WRITTEN = st.lists(st.sampled_from(PARTS), max_size=16).map("".join)
+
+
+@given(ANY | WRITTEN, st.sampled_from([*ALL]))
 def test_any_text_is_read_and_mapped(text: str, language: str) -> None:
     reading = normalize(text, language)
     assert reading.written(0, len(reading.text)) == (0, len(text))
     ends = [reading.written(at, at)[0] for at in range(len(reading.text) + 1)]
     assert ends == sorted(ends)
-    at = 0
-    for start, end, first, last in reading.pieces:
-        assert at <= start < end
-        assert reading.text[at:start] == text[reading.written(at, start)[0] : first]
-        assert first < last
-        at = end
+    assert [reading.written(at, len(reading.text))[1] for at in range(len(reading.text))] == [len(text)] * len(
+        reading.text
+    )
+    layer: Reading | None = reading
+    while layer is not None:
+        below = text if layer.before is None else layer.before.text
+        assert layer.text == below or layer.pieces
+        at = under = 0
+        for start, end, first, last in layer.pieces:
+            assert at <= start <= end
+            assert under <= first < last
+            assert layer.text[at:start] == below[under:first]
+            at, under = end, last
+        assert layer.text[at:] == below[under:]
+        layer = layer.before
 
 
 def test_it_takes_no_time() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from voxrtc.languages import ALL, LATIN
-from voxrtc.models.tts import numerals
+from voxrtc.models.tts import numerals, parts
 from voxrtc.models.tts.readings import Readings, readings
 
 SIGNS = {"US$": "$", "USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "Rs.": "₹", "Rs": "₹", "JPY": "¥", "KRW": "₩"} | {
@@ -76,6 +76,8 @@ class Rules:
             "date": DATE,
             "day": rf"(?P<od>\d{{1,2}})(?:\.|st|nd|rd|th)?\s(?:of\s)?(?P<om>{named})(?!\w)"
             r"(?:,?\s(?P<oy>\d{4})(?!\d))?",
+            "fraction": parts.FRACTION if table.fractions else "(?!)",
+            "height": parts.HEIGHT if table.height else "(?!)",
             "time": TIME,
             "sum": rf"(?P<b_sum>{number}){magnitude.replace('@', 'b_')}\s?"
             rf"(?P<b_sign>{_any(symbols + letters)})(?![A-Za-z])",
@@ -98,13 +100,15 @@ class Rules:
         wordy = {
             "coded": rf"(?P<c_sign>{_any(letters)})\s?(?P<c_sum>{number}){magnitude.replace('@', 'c_')}",
             "month": rf"(?P<nm>{named})\s(?P<nd>\d{{1,2}})(?:st|nd|rd|th)?(?!\w|[:.,]\d)(?:,?\s(?P<ny>\d{{4}})(?!\d))?",
+            "versioned": parts.VERSION if table.version else "(?!)",
             "word": rf"(?:{_any(abbreviations)})(?!\w)",
         }
-        firsts = "".join(sorted({word[0] for word in [*letters, *table.months, *abbreviations]}))
+        words = [*letters, *table.months, *abbreviations, *(table.version and ("v", "V"))]
+        firsts = "".join(sorted({word[0] for word in words}))
         others = "".join(sorted({word[0] for word in [*symbols, *signs]}))
         # What nothing begins with is passed over at once: this is most of a clause.
         self.pattern = re.compile(
-            rf"(?=[\d(+\-−第제{re.escape(others)}])(?:{_rules(numeric)})"
+            rf"(?=[\d(+\-−½⅓⅔¼¾⅛⅜⅝⅞第제{re.escape(others)}])(?:{_rules(numeric)})"
             rf"|(?<!\w)(?=[{re.escape(firsts)}])(?:{_rules(wordy)})"
         )
 
@@ -277,6 +281,15 @@ class Rules:
         first, *more = [self._whole(number) for number in match[0].split(".")]
         return self._join([first, *(word for number in more for word in (self._table.point, number))])
 
+    def _fraction(self, match: re.Match[str]) -> str:
+        return parts.fraction(match, self._table, self._whole)
+
+    def _height(self, match: re.Match[str]) -> str:
+        return parts.height(match, self._table, self._whole)
+
+    def _versioned(self, match: re.Match[str]) -> str:
+        return parts.version(match, self._table, self._whole)
+
     def _number(self, match: re.Match[str]) -> str:
         following = match.string[match.end() : match.end() + 2]
         if match[0].endswith("1") and following[:1] == " " and following[1:].isalpha():
@@ -299,10 +312,14 @@ class Rules:
         """Only between spaces, numbers, or by itself: not inside a name or an address."""
         before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
         said = self._table.words[match[0]]
-        if match[0] == "@" and before.isalnum() and after.isalnum():
+        if match[0] in "@&" and before.isalnum() and after.isalnum():
             return f" {said} "
+        if match[0] == "@" and after.isalnum():
+            return f"{said} "
+        if match[0] in "#~" and not after.isdigit():
+            return None
         if all(not sign or sign.isspace() or sign.isdigit() for sign in (before, after)) and before + after:
-            return f"{'' if before.isspace() else ' '}{said}{'' if after.isspace() or not after else ' '}"
+            return f"{'' if before.isspace() or not before else ' '}{said}{'' if after.isspace() or not after else ' '}"
         return None
 
 

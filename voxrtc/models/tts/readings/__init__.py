@@ -21,7 +21,10 @@ class Readings:
     (less than ten of them): of times. ``ordinal``: a regular expression of the endings of ordinals, ``ordinals``: the
     first ones, where no rules have them. ``units``: by sign, one and several. ``currencies``: by sign, one and several,
     and of its hundredth part; ``money`` joins both. ``magnitudes``: words that may stand behind a sum of money.
-    ``words``: abbreviations and signs. ``spaced``: words are parted by spaces."""
+    ``words``: abbreviations and signs. ``address``: the words for signs in addresses (dot, at, dash, underscore, plus),
+    for a ``port`` and before a ``hashtag``. ``fractions``: by denominator, one and several; ``mixed``: a whole number
+    and a fraction; ``half``: of the first of them, one alone; ``out_of``: ten out of ten. ``version``: the word for a v
+    before numbers. ``height``: in feet and inches. ``spaced``: words are parted by spaces."""
 
     decimal: str
     group: str
@@ -43,6 +46,13 @@ class Readings:
     units: dict[str, list[str]] = field(default_factory=dict)
     currencies: dict[str, list[str]] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
+    address: dict[str, str] = field(default_factory=dict)
+    fractions: dict[str, list[str]] = field(default_factory=dict)
+    mixed: str = ""
+    half: str = ""
+    out_of: str = ""
+    version: str = ""
+    height: str = ""
     spaced: bool = True
 
 
