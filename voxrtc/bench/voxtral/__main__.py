@@ -3,56 +3,27 @@ rich is installed."""
 
 from __future__ import annotations
 
-import argparse
-import logging
-import shlex
 import sys
-from time import perf_counter
-
-from rich.console import Console
+from functools import partial
 
 from voxrtc.bench.arguments import add_voxtral
+from voxrtc.bench.module import Given, measure, run
 from voxrtc.bench.voxtral import plot
 from voxrtc.bench.voxtral.capacity import page
-from voxrtc.bench.voxtral.keeping import kept
 from voxrtc.bench.voxtral.options import Options, check
 from voxrtc.bench.voxtral.show import show
-from voxrtc.errors import VoxrtcError
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m voxrtc.bench.voxtral", description=__doc__)
-    add_voxtral(parser)
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)-7s %(name)s: %(message)s")
-    try:
-        _bench(given)
-    except VoxrtcError as error:
-        print(f"voxrtc: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _bench(given: argparse.Namespace) -> None:
+def _bench(given: Given) -> None:
     if given.capacity:
         sys.stdout.write(page())
         return
     options = Options.given(given)
     check(options)
-    picture = plot.possible(given.plot, lambda note: print(f"voxrtc: {note}", file=sys.stderr, flush=True))
     from voxrtc.bench.voxtral.bench import bench
 
-    began = perf_counter()
-
-    def told(what: str, part: float) -> None:
-        print(f"{perf_counter() - began:6.1f} s  {what}, {100 * part:.0f} %", file=sys.stderr, flush=True)
-
-    command = shlex.join(["python", "-m", "voxrtc.bench.voxtral", *sys.argv[1:]])
-    document = bench(options, command=command, progress=told, keep=kept(given.json))
-    show(document, Console(highlight=False, width=110))
-    if picture is not None:
-        plot.plot(document, picture)
+    measure("voxtral", given, partial(bench, options), show, plot)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("voxtral", __doc__, add_voxtral, _bench))

@@ -14,7 +14,6 @@ import torch
 from voxrtc.errors import ModelsError
 from voxrtc.models.gpu import attention, memory
 from voxrtc.models.gpu.attention import Choice
-from voxrtc.models.tts import others
 from voxrtc.models.voxtral import checkpoint, quantize
 from voxrtc.models.voxtral.checkpoint import Take, Weights
 from voxrtc.models.voxtral.quantize import Bits
@@ -66,6 +65,8 @@ class Options:
     @classmethod
     def of(cls, settings: Settings) -> Options:
         """Raises ModelsError where the device is not there."""
+        from voxrtc.models.tts import others  # needs more than is installed where only the bench is run
+
         models = settings.models
         device = _device(models.device)
         return cls(
