@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
 from tests.models.chatterbox.stock import THIN
 from voxrtc.models.chatterbox import t3_weights
@@ -34,6 +36,44 @@ def save(folder: Path, *, voice: bool = True, cangjie: bool = True) -> Path:
         entries = ["你\tonf", "好\tvnd", "尔\tonf", "明\tab"]
         (folder / "Cangjie5_TC.json").write_text(json.dumps(entries), encoding="utf-8")
     return folder
+
+
+def save_turbo(folder: Path) -> Path:
+    """One of Turbo in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = torch.Generator().manual_seed(1)
+    save_file(turbo_state(generator), folder / "t3_turbo_v1.safetensors")
+    sound = random_state(dataclasses.replace(THIN, meanflow=True)) | reference_state(generator)
+    save_file({name: weight.contiguous() for name, weight in sound.items()}, folder / "s3gen_meanflow.safetensors")
+    save_file(voice_encoder_state(generator), folder / "ve.safetensors")
+    torch.save(conditionals(generator), folder / "conds.pt")
+    signs = [*ByteLevel.alphabet(), "<|endoftext|>"]
+    ids = {sign: number for number, sign in enumerate(sorted(signs))}
+    (folder / "vocab.json").write_text(json.dumps(ids), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "GPT2Tokenizer"}), encoding="utf-8")
+    return folder
+
+
+def turbo_state(generator: torch.Generator, hidden: int = 64, layers: int = 2) -> dict[str, torch.Tensor]:
+    """As ``t3_turbo_v1.safetensors``: a GPT-2 whose maps are (in, out)."""
+    sizes: dict[str, tuple[int, ...]] = {
+        "text_emb.weight": (300, hidden),
+        "speech_emb.weight": (6_563, hidden),
+        "speech_head.weight": (6_563, hidden),
+        "speech_head.bias": (6_563,),
+        "cond_enc.spkr_enc.weight": (hidden, 256),
+        "cond_enc.spkr_enc.bias": (hidden,),
+        "tfmr.wpe.weight": (8_196, hidden),
+        "tfmr.ln_f.weight": (hidden,),
+        "tfmr.ln_f.bias": (hidden,),
+    }
+    for at in (f"tfmr.h.{number}" for number in range(layers)):
+        sizes |= {f"{at}.{norm}.{part}": (hidden,) for norm in ("ln_1", "ln_2") for part in ("weight", "bias")}
+        maps = {"attn.c_attn": (1, 3), "attn.c_proj": (1, 1), "mlp.c_fc": (1, 4), "mlp.c_proj": (4, 1)}
+        sizes |= {f"{at}.{name}.weight": (hidden * into, hidden * out) for name, (into, out) in maps.items()}
+        sizes |= {f"{at}.{name}.bias": (hidden * out,) for name, (_, out) in maps.items()}
+    return {name: 0.15 * torch.randn(size, generator=generator) for name, size in sizes.items()}
 
 
 def vocabulary(path: Path) -> None:

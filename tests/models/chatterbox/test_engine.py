@@ -13,9 +13,11 @@ torch = pytest.importorskip("torch")
 soundfile = pytest.importorskip("soundfile")
 
 from tests.models.chatterbox import checkpoints  # noqa: E402
+from voxrtc.audio import SPOKEN_RATE  # noqa: E402
 from voxrtc.errors import ModelsError  # noqa: E402
 from voxrtc.models.chatterbox.engine import Chatterbox  # noqa: E402
 from voxrtc.models.speaking import Speaking  # noqa: E402
+from voxrtc.models.tts.trim import PAUSES_MS  # noqa: E402
 from voxrtc.models.urgency import Urgency  # noqa: E402
 from voxrtc.models.wire import Speak, unpack  # noqa: E402
 from voxrtc.settings import Settings  # noqa: E402
@@ -195,3 +197,42 @@ def test_without_a_gpu_it_is_refused_with_a_sentence(checkpoint: Path, tmp_path:
     settings = settings.model_copy(update={"models": settings.models.model_copy(update={"device": "cuda"})})
     with pytest.raises(ModelsError, match="needs a GPU"):
         Chatterbox(settings).load(silent)
+
+
+# -- Turbo --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def turbo(tmp_path_factory: pytest.TempPathFactory, voices: Path):
+    folder = checkpoints.save_turbo(tmp_path_factory.mktemp("turbo"))
+    made = Chatterbox(settings_of(folder, voices))
+    made.load(silent)
+    yield made
+    asyncio.run(made.close())
+
+
+def test_turbo_is_loaded_of_its_checkpoint(turbo: Chatterbox) -> None:
+    assert turbo.title.startswith("Chatterbox Turbo (")
+    assert dict(turbo.voices) == {"chatterbox": ("en",), "kennedy": ("en",)}
+
+
+@pytest.mark.parametrize("voice", ["chatterbox", "kennedy"])
+async def test_turbo_speaks(turbo: Chatterbox, voice: str) -> None:
+    text = "Good morning, how are you today?"
+    samples, spans = await said(turbo, Speak(text, voice=voice))
+    assert samples.size > 2_400
+    assert np.isfinite(samples).all()
+    assert (spans[0][0], spans[-1][1]) == (0, len(text))
+
+
+async def test_of_a_mood_turbo_has_the_pause(turbo: Chatterbox) -> None:
+    calm, _ = await said(turbo, Speak("Oh no."))
+    sad, _ = await said(turbo, Speak("Oh no.", emotion="sad"))
+    more = SPOKEN_RATE * Settings().emotion.sad.pause_ms // 1000
+    assert not sad[-more:].any()
+    assert sad.size == calm.size + more
+
+
+async def test_where_moods_are_heeded_there_is_no_other_pause(engine: Chatterbox) -> None:
+    sad, _ = await said(engine, Speak("Oh no.", emotion="sad"))
+    assert sad[-(PAUSES_MS["."] + 10) * SPOKEN_RATE // 1000 :].any(), "it is the full stop's"
