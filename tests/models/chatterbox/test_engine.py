@@ -230,7 +230,7 @@ async def test_of_a_mood_turbo_has_the_pause(turbo: Chatterbox) -> None:
     sad, _ = await said(turbo, Speak("Oh no.", emotion="sad"))
     more = SPOKEN_RATE * Settings().emotion.sad.pause_ms // 1000
     assert not sad[-more:].any()
-    assert sad.size == calm.size + more
+    assert abs(sad.size - calm.size - more) <= SPOKEN_RATE // 100
 
 
 async def test_where_moods_are_heeded_there_is_no_other_pause(engine: Chatterbox) -> None:
