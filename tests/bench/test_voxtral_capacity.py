@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from voxrtc.bench.voxtral import together
 from voxrtc.bench.voxtral.capacity import (
     A10G,
     CALLERS,
@@ -121,3 +122,14 @@ def test_fluent_callers_are_the_most_that_are() -> None:
     assert ours.decode_ms(count, CONTEXT) <= 40.0 < ours.decode_ms(count + 1, CONTEXT)
     small = replace(ours, gpu=replace(A10G, memory=14e9))
     assert small.fluent(CONTEXT) == small.conversations(CONTEXT) < count, "as far as there is memory"
+
+
+def test_32_calls_have_room_beside_the_voice_on_24_gb() -> None:
+    """In bf16 for one conversation each of 750 tokens at least, in int8 for more than there are calls."""
+    memory = together.GPUS["24 GB (A10G)"]
+    assert memory == A10G.memory
+    assert together.GPUS["80 GB (H100)"] == H100.memory
+    left = {bits: memory - sum(RESERVED.values()) - weights_bytes(MINI, bits) - together.voice(32) for bits in QUANTIZE}
+    assert left["none"] / MINI.kv_bytes(2.0) > 32 * 750
+    assert left["int8"] / MINI.kv_bytes(2.0) > 32 * CONTEXT
+    assert together.voice(8) < together.voice(32) == together.voice(100)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voxrtc.bench.voxtral import together
 from voxrtc.bench.voxtral.floors import Floor, Speeds
 from voxrtc.bench.voxtral.shape import SCALE_BYTES, Shape
 
@@ -25,7 +26,7 @@ LENGTHS = {1_000: "two turns", 2_300: "five turns, the memory's default", 4_096:
 FLUENT = 25.0
 """Tokens a second below which an answer does not keep up with the voice that reads it."""
 RESERVED = {"CUDA's context, graphs and working memory": 2.0e9, "whisper-large-v3-turbo in float16": 1.6e9}
-"""Bytes that are not there for conversations, besides the weights. A voice on the same GPU needs its own."""
+"""Bytes that are not there for conversations, besides the weights and a voice (together.py)."""
 
 MINI = Shape(
     mels=128,
@@ -179,14 +180,16 @@ def weights_bytes(shape: Shape, quantize: str) -> float:
     return linear * each + (shape.parameters - linear) * BF16
 
 
+def _weights(quantize: str) -> float:
+    return weights_bytes(MINI, quantize)
+
+
 def floor_of(gpu: Gpu, shape: Shape, quantize: str) -> Floor:
     """What all of the bandwidth and of the arithmetic would give."""
     return Floor(shape, Speeds(gpu.bandwidth, gpu.bandwidth, gpu.flops), quantize, BF16)
 
 
 # -- the page -----------------------------------------------------------------------------------------------------
-
-Cells = list[str]
 
 
 def page() -> str:
@@ -198,12 +201,13 @@ def page() -> str:
         prompt=PROMPT,
         context=f"{CONTEXT:,}",
         fluent=f"{FLUENT:.0f}",
-        times=_table(_times(efficiency)),
-        memory=_table(_memory(efficiency)),
+        times=together.lines(_times(efficiency)),
+        memory=together.lines(_memory(efficiency)),
         reserved=" and ".join(f"{size / 1e9:.1f} GB for {what}" for what, size in RESERVED.items()),
         room=f"{A10G.memory / 1e9:.1f}",
+        together=together.section(_weights, sum(RESERVED.values()), CONTEXT, MINI.kv_bytes(BF16), QUANTIZE),
         kv=f"{MINI.kv_bytes(BF16) / 1024:.0f}",
-        calibration=_table(_calibration(efficiency)),
+        calibration=together.lines(_calibration(efficiency)),
         encode=_share(efficiency.encode),
         prefill=_share(efficiency.prefill),
         weights=_share(efficiency.weights),
@@ -216,7 +220,7 @@ def page() -> str:
     )
 
 
-def _times(efficiency: Efficiency) -> list[Cells]:
+def _times(efficiency: Efficiency) -> list[together.Cells]:
     estimates = [Estimate(A10G, MINI, quantize, efficiency) for quantize in QUANTIZE]
     floors = [floor_of(A10G, MINI, quantize) for quantize in QUANTIZE]
     bounds = [_bounds(floors[0]), *map(_bounds, floors[1:])]
@@ -237,7 +241,7 @@ def _column(quantize: str) -> str:
     return f"A10G, {quantize}" if quantize == "none" else f"A10G, {quantize} (assumed)"
 
 
-def _calibration(efficiency: Efficiency) -> list[Cells]:
+def _calibration(efficiency: Efficiency) -> list[together.Cells]:
     estimate, measured, floor = (
         Estimate(H100, MINI, "none", efficiency),
         _measured(),
@@ -249,7 +253,7 @@ def _calibration(efficiency: Efficiency) -> list[Cells]:
     return rows
 
 
-def _memory(efficiency: Efficiency) -> list[Cells]:
+def _memory(efficiency: Efficiency) -> list[together.Cells]:
     estimates = [Estimate(A10G, MINI, quantize, efficiency) for quantize in QUANTIZE]
     rows = [["A10G", *QUANTIZE]]
     rows.append(["weights, GB", *(f"{weights_bytes(MINI, quantize) / 1e9:.1f}" for quantize in QUANTIZE)])
@@ -291,11 +295,6 @@ def _bounds(floor: Floor) -> dict[str, float]:
     return dict(zip(STEPS, (encode, prefill, encode + prefill, *steps), strict=True))
 
 
-def _table(rows: list[Cells]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
-
-
 PAGE = """\
 # Capacity: Voxtral on an A10G, calculated
 
@@ -325,13 +324,14 @@ a fourteenth of its arithmetic loses less. Decoding is at {context} tokens of co
 
 ## Memory
 A token of context takes {kv} KiB. Of the {room} GB that a program sees, what is neither weights nor conversations is
-{reserved}.
-A voice on the same GPU needs its own.
+{reserved}. A voice on the same GPU needs its own (below).
 
 {memory}
 
 A conversation keeps its memory between its turns, so that the next turn prefills only what is new. When there is none
 left, the one silent the longest gives its memory away and is read again when it speaks.
+
+{together}
 
 ## How the efficiency was found
 {parameters} B parameters; {encode_tflop} TFLOP to encode a window, {prefill_tflop} to prefill {prompt} tokens.
