@@ -1,0 +1,54 @@
+"""Pages of other origins: which may call this server, and what their browsers are told (Fetch standard, CORS)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from aiohttp import web
+
+from voxrtc.server.keys import SETTINGS
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+METHODS = "GET, POST, PATCH, DELETE"
+EXPOSED = "Location, Retry-After"
+MAX_AGE_S = 600
+"""Seconds for which a browser need not ask again."""
+
+
+def share(app: web.Application, routes: web.RouteTableDef) -> None:
+    """Add ``routes`` to ``app`` as ones that pages of other origins may use: with answers to preflights, and with the
+    headers that let such a page read what is answered, errors included."""
+    app.add_routes(routes)
+    paths = frozenset(route.path for route in routes if isinstance(route, web.RouteDef))
+    for path in sorted(paths):
+        app.router.add_route("OPTIONS", path, preflight)
+    app.on_response_prepare.append(partial(_open, paths))
+
+
+def allowed(request: web.Request) -> bool:
+    """Whether the page that ``request`` comes from may read the answer: one of this server's own, or any where nobody
+    but this machine reaches the server."""
+    origin = request.headers.get("Origin", "")
+    own = f"{request.scheme}://{request.host}"
+    return origin == own or (bool(origin) and request.app[SETTINGS].server.host in LOOPBACK)
+
+
+async def preflight(request: web.Request) -> web.Response:
+    """What a browser asks before it sends a page's request: 204 with what is allowed, or 403."""
+    if not allowed(request):
+        raise web.HTTPForbidden(text="pages of this origin may not call this server")
+    headers = {"Access-Control-Allow-Methods": METHODS, "Access-Control-Max-Age": str(MAX_AGE_S)}
+    if asked := request.headers.get("Access-Control-Request-Headers"):
+        headers["Access-Control-Allow-Headers"] = asked
+    return web.Response(status=204, headers=headers)
+
+
+async def _open(paths: Iterable[str], request: web.Request, response: web.StreamResponse) -> None:
+    resource = request.match_info.route.resource
+    if resource is None or resource.canonical not in paths:
+        return
+    response.headers.add("Vary", "Origin")
+    if allowed(request):
+        response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED
