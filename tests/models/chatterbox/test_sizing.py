@@ -9,10 +9,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 
 from voxrtc.errors import ModelsError  # noqa: E402 - needs torch
-from voxrtc.models.chatterbox import flow_shape, sizing, t3_weights  # noqa: E402
+from voxrtc.models.chatterbox import build, flow_shape, inspection, sizing, t3_weights  # noqa: E402
 from voxrtc.models.chatterbox.runners import BATCH, Plan  # noqa: E402
 from voxrtc.models.chatterbox.t3_memory import T3Memory  # noqa: E402
 from voxrtc.models.gpu.llama import TextShape  # noqa: E402
+from voxrtc.settings import Settings  # noqa: E402
 
 
 def test_rows_are_fewer_than_callers_where_these_are_many() -> None:
@@ -58,3 +59,13 @@ def test_what_has_no_room_is_refused_before_it_is_loaded() -> None:
         "GB each), and 6.0 GB are free; lower server.max_calls or tts.clauses_at_once, end what else uses the GPU "
         '(nvidia-smi), or set tts.engine = "hibari"'
     )
+
+
+def test_doctor_tells_of_a_gpu_that_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "device_of", lambda settings: torch.device("cuda", 0))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4_010_000_000, 6_000_000_000))
+    settings = Settings.model_validate({"tts": {"engine": "chatterbox"}, "models": {"device": "cuda"}})
+    with pytest.raises(ModelsError, match=r"it takes 5\.0 GB for server\.max_calls = 8 .*, and 4\.0 GB are free"):
+        list(inspection.inspect(settings))
+    fewer = settings.model_copy(update={"tts": settings.tts.model_copy(update={"clauses_at_once": 4})})
+    assert next(inspection.inspect(fewer)) == "Chatterbox speaks on the GPU"

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
 from voxrtc.errors import ModelsError
 from voxrtc.models import hub
 from voxrtc.models.catalogue import chatterbox
-from voxrtc.models.chatterbox import build, checkpoint, clips, voices
+from voxrtc.models.chatterbox import build, checkpoint, clips, sizing, voices
 from voxrtc.settings import Settings
 
 
 def inspect(settings: Settings) -> Iterator[str]:
     """Sentences on what was found. Raises ModelsError for the first thing that cannot work."""
-    if settings.models.profile != "voxtral":  # whose own inspection tells of the device
+    if settings.models.profile != "voxtral":  # whose own inspection tells of the device and its memory
         device = build.device_of(settings)
+        if device.type == "cuda":
+            calls, at_once = settings.server.max_calls, settings.tts.clauses_at_once
+            turbo, rows = checkpoint.is_turbo(settings.tts.chatterbox), sizing.rows(calls, at_once)
+            sizing.check(turbo, rows, calls, torch.cuda.mem_get_info(device)[0])
         yield f"Chatterbox speaks on {'the GPU' if device.type == 'cuda' else 'the CPU, slower than anybody listens'}"
     name = settings.tts.chatterbox
     repository = chatterbox(name).repository
