@@ -16,7 +16,7 @@ from tests.dialogue.scripted import READY, ScriptedModels
 from tests.media.callers import clip
 from voxrtc import call as call_module
 from voxrtc.call import COMMANDS, WAITING_LINES
-from voxrtc.commands import HangUp, Interrupt
+from voxrtc.commands import Configure, HangUp, Interrupt
 from voxrtc.errors import CallsFull, ConfigError, SdpError, UnknownCall
 from voxrtc.events import Notice
 from voxrtc.media.ice import Trickled
@@ -437,7 +437,7 @@ async def test_a_flood_of_messages_is_bounded(exchange: Open) -> None:
     guest, answered = await one.up()
     call = one.calls._calls[answered.session]
     for _ in range(20 * COMMANDS):  # in one go: nothing can be obeyed in between
-        call._take_command(Interrupt())
+        call.ask(Interrupt())
     assert call._commands.qsize() == COMMANDS
     assert (await guest.until("notice"))["code"] == "too_many_messages"
     for number in range(500):
@@ -453,8 +453,8 @@ async def test_a_hang_up_is_heard_through_a_flood(exchange: Open) -> None:
     guest, answered = await one.up()
     call = one.calls._calls[answered.session]
     for _ in range(2 * COMMANDS):
-        call._take_command(Interrupt())
-    call._take_command(HangUp())
+        call.ask(Interrupt())
+    call.ask(HangUp())
     await guest.until("call_ended", reason="hangup")
 
 
@@ -588,3 +588,14 @@ async def test_a_call_at_its_longest_says_goodbye_and_ends(exchange: Open) -> No
     assert "Goodbye" in goodbye["text"]
     assert (await guest.until("call_ended"))["reason"] == "expired"
     await guest.cut()
+
+
+async def test_what_is_asked_of_a_new_call_first_is_done_first(exchange: Open) -> None:
+    one = exchange(ScriptedModels(**QUICK))
+    guest = one.guest()
+    answered = await one.calls.offer(await guest.offer(), first=[Configure(instructions="You are a pirate.")])
+    await guest.take(answered.sdp)
+    await guest.until("call_started")
+    guest.say(type="text", text="hello")
+    await guest.until("reply_ended")
+    assert one.models.answers[0].system.startswith("You are a pirate.")

@@ -283,11 +283,12 @@ class Call:
                 if isinstance(asked, str):
                     leg.line.send(asked)
                 else:
-                    self._take_command(asked)
+                    self.ask(asked)
         except ValueError as error:
             self._on_bad_message(str(error))
 
-    def _take_command(self, command: AnyCommand) -> None:
+    def ask(self, command: AnyCommand) -> None:
+        """Have the session do ``command`` once those before it are done, and a line carries the call."""
         if isinstance(command, HangUp):
             self.end(Ending("hangup"))
             return

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from voxrtc.call import Call, Ending
+from voxrtc.commands import AnyCommand
 from voxrtc.dialogue import functions
 from voxrtc.dialogue.memory import Memory
 from voxrtc.dialogue.phrases import Phrases
@@ -83,10 +84,12 @@ class Calls:
         memory: str | None = None,
         silent_ms: float | None = None,
         dialect: Dialect | None = None,
+        first: Sequence[AnyCommand] = (),
     ) -> Answered:
         """Answer a caller's offer with a new call, or with the session that ``resume`` names if it still lives.
         A new call goes on from ``memory`` (Memory.to_json). ``silent_ms``: for how long the caller has had nothing on
         the connection that it had. ``dialect``: what is spoken on its data channel; the plain one if none.
+        ``first``: what is asked of a new call before its caller asks anything.
 
         Raises CallsFull where there is no room (yet), SdpError where the offer cannot be answered, BadMemory.
         """
@@ -103,20 +106,28 @@ class Calls:
             self._answering -= lines
         try:
             # Admitted once more: what lived may have ended meanwhile, and the server may be closing.
-            joined = self.join(Leg(peer, dialect), resume, memory, silent_ms)
+            joined = self.join(Leg(peer, dialect), resume, memory, silent_ms, first)
         except (CallsFull, BadMemory):
             await peer.close()
             raise
         return Answered(session=joined.session, sdp=peer.sdp, resume=joined.resume)
 
     def join(
-        self, leg: Leg, resume: str | None = None, memory: str | None = None, silent_ms: float | None = None
+        self,
+        leg: Leg,
+        resume: str | None = None,
+        memory: str | None = None,
+        silent_ms: float | None = None,
+        first: Sequence[AnyCommand] = (),
     ) -> Joined:
         """Let ``leg``, whose line may yet have to be connected, carry a new call or the session that ``resume`` names;
         the rest as ``offer``. Raises CallsFull or BadMemory, and then the line is the caller's to close."""
         back = self._resumed(resume)
         self._admit(back)
         call = back or self._begin(self._remembered(memory))
+        if back is None:
+            for command in first:
+                call.ask(command)
         call.take(leg, None if silent_ms is None else silent_ms / 1000)
         return Joined(session=call.id, resume=call.resume)
 

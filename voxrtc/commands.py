@@ -86,7 +86,12 @@ class Configure(Command, frozen=True, tag="config"):
     instructions: str | None = None
     """In place of the configured system prompt; empty for that one again."""
     max_tokens: int | None = None
+    """Of one reply; 0 for as many as configured again."""
     temperature: float | None = None
+    fillers: bool | None = None
+    """Whether the caller is asked for patience while a function takes long."""
+    idle_prompt_s: float | None = None
+    """In place of dialogue.idle_prompt_s."""
     tools: list[dict[str, Any]] | None = None
     """Functions of the caller's that the model may call, each ``{"name", "description", "parameters"}`` with a JSON
     schema; they replace those named before."""

@@ -176,11 +176,13 @@ class SpeculationDropped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyStarted(Event):
-    """A reply was released: it may be heard from now on. Speculative work before this is not announced."""
+    """A reply was released: it may be heard from now on. Speculative work before this is not announced. ``spoken``:
+    false where it is text alone."""
 
     reply: int
     turn: int
     speculated: bool
+    spoken: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,11 +218,12 @@ class ReplyResumed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyEnded(Event):
-    """The reply is over; ``text`` is only what was heard of it."""
+    """The reply is over; ``text`` is only what was heard of it, ``heard_ms`` of sound."""
 
     reply: int
     ended: Ended
     text: str
+    heard_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -244,3 +244,26 @@ async def test_ends_of_turns_that_cannot_be_are_refused_whole() -> None:
         turn = await stage.until(TurnEnded)
     assert [event.code for event in stage.all(Notice)] == ["bad_config"] * 3
     assert turn.at - turn.end >= at_ms(600)
+
+
+@in_virtual_time
+async def test_the_configured_length_may_be_had_again() -> None:
+    stage = Stage()
+    async with stage.up():
+        await stage.session.obey(Configure(max_tokens=7))
+        await stage.session.obey(Configure(max_tokens=0))
+        await stage.session.obey(Text("hello"))
+        await stage.until(ReplyEnded)
+    assert stage.models.answers[0].max_tokens == stage.settings.dialogue.max_reply_tokens
+
+
+@in_virtual_time
+async def test_it_is_told_how_much_sound_of_a_reply_was_heard() -> None:
+    stage = Stage(ScriptedModels(replies=["A long story. " * 20]))
+    async with stage.up():
+        await stage.session.obey(Text("tell me a story"))
+        begun = await stage.until(ReplySpoken)
+        await asyncio.sleep(1.0)
+        stage.session.interrupt()
+        ended = await stage.until(ReplyEnded)
+    assert abs(ended.heard_ms - (ended.at - begun.at) / 16) < 60

@@ -237,3 +237,23 @@ async def test_everything_survives_a_reconnection() -> None:
     assert ask.history[0] == Utterance("user", "hallo")
     assert [tool.name for tool in ask.tools] == ["tides"]
     assert stage.models.spoken[-1].voice == "espeak"
+
+
+@in_virtual_time
+async def test_a_call_may_have_its_own_patience_with_silence() -> None:
+    stage = staged()
+    async with stage.up():
+        for seconds in (3.0, 60.0, -1.0):
+            await stage.session.obey(Configure(idle_prompt_s=seconds))
+        asked = await stage.until(ReplyStarted)
+        assert 3.0 <= stage.time_of(asked) <= 3.1
+    assert [event.code for event in stage.all(Notice)] == ["bad_config"] * 2
+
+
+@in_virtual_time
+async def test_a_call_may_do_without_the_question() -> None:
+    stage = staged()
+    async with stage.up():
+        await stage.session.obey(Configure(idle_prompt_s=0.0))
+        await asyncio.sleep(30)
+        assert not stage.all(ReplyStarted)

@@ -261,3 +261,12 @@ async def test_a_long_result_is_cut() -> None:
     async with stage.up():
         await stage.until(ReplyEnded)
     assert len(stage.models.answers[1].steps[1].text) < 2_100
+
+
+@in_virtual_time
+async def test_a_call_may_do_without_fillers() -> None:
+    stage = staged(CALL, ANSWER, functions=(slow,))
+    async with stage.up():
+        await stage.session.obey(Configure(fillers=False))
+        ended = await stage.until(ReplyEnded)
+    assert ended.text == ANSWER

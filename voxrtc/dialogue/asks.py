@@ -27,6 +27,8 @@ class Asks:
         """Further instructions, in their order."""
         self.max_tokens: int | None = None
         self.temperature: float | None = None
+        self.fillers = True
+        """Whether the caller is asked for patience while a function takes long."""
         self.speaks = True
         """Whether replies are spoken; else they are text alone."""
 
@@ -75,7 +77,7 @@ class Asks:
             after=lambda heard, voice_ms: tongue.speaks(tongue.after(heard, voice_ms)),
             tts=settings.tts,
             patience_s=settings.dialogue.patience_s,
-            filler=moment if speaks == tongue.spoken and settings.dialogue.tool_filler_s else "",
+            filler=moment if self.fillers and speaks == tongue.spoken and settings.dialogue.tool_filler_s else "",
             filler_s=settings.dialogue.tool_filler_s,
             feels=settings.emotion.enabled,
             speaks=self.speaks,

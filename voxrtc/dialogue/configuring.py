@@ -49,6 +49,8 @@ class Configuring:
             self._assistant.requested.on = asked.replies == "asked"
         if asked.speaks is not None:
             asks.speaks = asked.speaks
+        if asked.fillers is not None:
+            asks.fillers = asked.fillers
         if asked.instructions is not None:
             asks.instructions = asked.instructions
         if asked.endpointing is not None:
@@ -77,10 +79,10 @@ class Configuring:
 
     def _take_sampling(self, max_tokens: int | None, temperature: float | None) -> None:
         asks, most = self._assistant.asks, self._settings.models.context_tokens // 2
-        if max_tokens is not None and not 1 <= max_tokens <= most:
-            self._refuse(f"max_tokens is 1 to {most}.")
+        if max_tokens is not None and not 0 <= max_tokens <= most:
+            self._refuse(f"max_tokens is 1 to {most}, or 0 for as configured.")
         elif max_tokens is not None:
-            asks.max_tokens = max_tokens
+            asks.max_tokens = max_tokens or None
         if temperature is not None and not 0.0 <= temperature <= 2.0:
             self._refuse("temperature is 0 to 2.")
         elif temperature is not None:

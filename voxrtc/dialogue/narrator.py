@@ -49,7 +49,7 @@ class Narrator:
         """``reply`` was released; and what is known of it."""
         reply.started = True
         turn = reply.turn.number if reply.turn is not None else 0
-        self._say(ReplyStarted, reply=reply.number, turn=turn, speculated=reply.speculated)
+        self._say(ReplyStarted, reply=reply.number, turn=turn, speculated=reply.speculated, spoken=reply.spoken)
         for clause in reply.clauses:
             self.clause(reply, clause)
 
@@ -99,7 +99,7 @@ class Narrator:
 
     def ended(self, reply: Reply, ended: Ended, text: str) -> None:
         if reply.started:
-            self._say(ReplyEnded, reply=reply.number, ended=ended, text=text)
+            self._say(ReplyEnded, reply=reply.number, ended=ended, text=text, heard_ms=reply.heard_ms)
 
 
 def _ms(since: float, until: float | None) -> float:

@@ -139,6 +139,11 @@ class Reply:
             self._making.cancel()
 
     @property
+    def spoken(self) -> bool:
+        """Whether it is to be heard; else it is text alone."""
+        return self._manner.speaks
+
+    @property
     def audible(self) -> bool:
         """Whether any of it has been heard."""
         return self.times.begun is not None
@@ -156,6 +161,11 @@ class Reply:
     def heard_until(self) -> int:
         """How far it was heard, in characters of its text."""
         return max((clause.start + clause.heard_chars() for clause in self.clauses if clause.heard), default=0)
+
+    @property
+    def heard_ms(self) -> float:
+        """How much of its sound was heard, the pauses between clauses not counted."""
+        return round(sum(clause.heard for clause in self.clauses) * 1000 / SPOKEN_RATE, 1)
 
     @property
     def just_asked(self) -> bool:

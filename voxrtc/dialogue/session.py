@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -268,8 +269,18 @@ class Session:
 
     def configure(self, asked: Configure) -> None:
         """Change settings of this call, from the next turn on. What cannot be is answered by a Notice."""
-        if not self._deaf:
-            self._configuring.apply(asked)
+        if self._deaf:
+            return
+        if asked.idle_prompt_s is not None:
+            self._take_idle_prompt(asked.idle_prompt_s)
+        self._configuring.apply(asked)
+
+    def _take_idle_prompt(self, seconds: float) -> None:
+        longest = self._settings.dialogue.idle_hangup_s or math.inf
+        if 0.0 <= seconds < longest:
+            self._timekeeper.idle_prompt_s = seconds
+        else:
+            self._say(Notice, code="bad_config", message=f"idle_prompt_s is 0 to less than {longest:g}.")
 
     def _warm(self) -> None:
         """Have the model read of the functions before somebody waits for it."""

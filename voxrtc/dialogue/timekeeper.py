@@ -37,6 +37,8 @@ class Timekeeper:
     ) -> None:
         self.leaving = False
         """The goodbye is being said: nothing is listened to any more."""
+        self.idle_prompt_s = dialogue.idle_prompt_s
+        """Seconds of silence until it is asked whether somebody is there; 0: never."""
         self._dialogue = dialogue
         self._clock = clock
         self._caller = caller
@@ -65,7 +67,7 @@ class Timekeeper:
             self._leave(f"A call may last {self._dialogue.max_call_s:g} seconds.")
         elif self._silent(now, self._dialogue.idle_hangup_s):
             self._leave(f"Nobody said anything for {self._dialogue.idle_hangup_s:g} seconds.")
-        elif self._asked is None and self._dialogue.idle_prompt_s and self._silent(now, self._dialogue.idle_prompt_s):
+        elif self._asked is None and self.idle_prompt_s and self._silent(now, self.idle_prompt_s):
             self._asked = self._assistant.remark(STILL_THERE)
 
     def _silent(self, now: int, seconds: float) -> bool:

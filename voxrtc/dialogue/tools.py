@@ -48,7 +48,7 @@ class Toolbox:
             raise ValueError(f"there may be {MOST} functions, of which the server has {len(self._own)} itself")
         offered: dict[str, Tool] = {}
         for spec in specs:
-            tool = _tool(spec)
+            tool = described(spec)
             if tool.name in self._own or tool.name in offered:
                 raise ValueError(f"there is a function {tool.name} already")
             offered[tool.name] = tool
@@ -118,7 +118,7 @@ class Toolbox:
         return f"the function failed ({type(error).__name__})"
 
 
-def _tool(spec: dict[str, Any]) -> Tool:
+def described(spec: dict[str, Any]) -> Tool:
     """The function that a caller describes. Raises ValueError where that is none."""
     name, description = spec.get("name"), spec.get("description", "")
     if not isinstance(name, str) or not NAME.fullmatch(name):
