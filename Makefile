@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PEERS := tests/interop/node
+CLIENTS := tests/clients/node
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check install models clean
@@ -16,7 +17,7 @@ run: install  ## fetch the models, start the server, print the address to open
 
 test: $(VENV)/.test models  ## set up what the tests need, then lint, type-check and run them all
 	@sh tests/packages.sh
-	@$(MAKE) --no-print-directory $(PEERS)/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory $(PEERS)/node_modules/.package-lock.json $(CLIENTS)/node_modules/.package-lock.json
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest
 
@@ -32,7 +33,7 @@ models: install  ## fetch and verify the model files of the configured profile a
 	@$(BIN)/voxrtc models pull smollm2-135m
 
 clean:  ## remove the virtual environment and caches (model files stay)
-	@rm -rf $(VENV) $(PEERS)/node_modules .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	@rm -rf $(VENV) $(PEERS)/node_modules $(CLIENTS)/node_modules .mypy_cache .pytest_cache .ruff_cache build *.egg-info
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -53,8 +54,9 @@ $(VENV)/.test: $(VENV)/.run
 	@$(PIP) install --constraint constraints.txt --editable '.[test,bench,espeak,gpu]'
 	@touch $@
 
-$(PEERS)/node_modules/.package-lock.json: $(PEERS)/package-lock.json
+$(PEERS)/node_modules/.package-lock.json $(CLIENTS)/node_modules/.package-lock.json: \
+		%/node_modules/.package-lock.json: %/package-lock.json
 	@if command -v npm >/dev/null; then \
-		echo "Installing the callers in node that the tests have"; \
-		cd $(PEERS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
+		echo "Installing the callers in node that the tests have ($*)"; \
+		cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
 	else echo "No npm: the tests of callers in node are skipped"; fi
