@@ -34,7 +34,9 @@ class Ears:
     def __init__(self, whisper: Whisper) -> None:
         self._whisper = whisper
 
-    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
+    async def transcribe(
+        self, audio: Samples, language: str | None = None, *, partial: bool = False, patient: bool = False
+    ) -> Heard:
         return await asyncio.to_thread(self._whisper.hear, audio, language)
 
 

@@ -51,7 +51,10 @@ class Ears:
         self.language: Callable[[int], str] = lambda number: "en"
         self.text: Callable[[int], str] = lambda number: f"word {number}"
 
-    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
+    async def transcribe(
+        self, audio: Samples, language: str | None = None, *, partial: bool = False, patient: bool = False
+    ) -> Heard:
+        assert patient, "a file would compete with callers"
         assert not partial
         number = number_of(audio)
         self.asked.append((number, language))
@@ -224,7 +227,9 @@ async def test_no_window_is_longer_than_the_models_hold() -> None:
     sizes = []
 
     class Measuring(Ears):
-        async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
+        async def transcribe(
+            self, audio: Samples, language: str | None = None, *, partial: bool = False, patient: bool = False
+        ) -> Heard:
             sizes.append(audio.size / HEARD_RATE)
             return Heard("word", "en", 1.0)
 

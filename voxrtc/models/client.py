@@ -114,9 +114,12 @@ class HostClient:
 
     # -- the verbs ------------------------------------------------------------------------------------------
 
-    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
+    async def transcribe(
+        self, audio: Samples, language: str | None = None, *, partial: bool = False, patient: bool = False
+    ) -> Heard:
         heard: Heard | None = None
-        async with contextlib.aclosing(self._items(Transcribe(pack(audio), language, partial), Heard)) as items:
+        ask = Transcribe(pack(audio), language, partial, patient)
+        async with contextlib.aclosing(self._items(ask, Heard)) as items:
             async for item in items:
                 heard = item
         if heard is None:

@@ -1,8 +1,9 @@
 """The embedded profile: whisper hears, a GGUF model thinks, hibari or espeak-ng speaks, on the cores there are.
 
 What a caller waits for goes first, then guesses (models/urgency). Looks at unfinished turns (partial transcripts,
-prepare) have threads of their own and end as soon as an answer is asked for. On two cores: a thread for each of
-whisper's lanes (models/asr/whisper), all cores for the language model, one for hibari (0.02 s a clause).
+prepare) have threads of their own and end as soon as an answer is asked for; files are heard in turn with them. On two
+cores: a thread for each of whisper's lanes (models/asr/whisper), all cores for the language model, one for hibari
+(0.02 s a clause).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from voxrtc.models.profiles import Progress
 from voxrtc.models.reading import Reading
 from voxrtc.models.speaking import Speaking
 from voxrtc.models.thinking import Thinking
-from voxrtc.models.urgency import SPECULATIVE, Traffic, Urgency
+from voxrtc.models.urgency import SPECULATIVE, Traffic, Urgency, until_done
 from voxrtc.models.wire import (
     Answer,
     Clone,
@@ -88,6 +89,9 @@ class Embedded:
             async with contextlib.aclosing(self.hearing.glance(ask.audio, ask.language)) as items:
                 async for heard in items:
                     yield heard
+            return
+        if ask.patient:
+            yield await until_done(lambda: self.hearing.listen(ask.audio, ask.language), self._traffic)
             return
         with self._traffic.joined(Urgency()):
             async with contextlib.aclosing(self.hearing.hear(ask.audio, ask.language)) as items:

@@ -41,6 +41,8 @@ class Hearing:
         self._whisper: Whisper | None = None
         self._ears = Worker("hearing", models.max_waiting)
         self._glances = Worker("hearing unfinished turns", LOOKS)
+        self._listening = asyncio.Lock()
+        """One piece of a file at a time: a look waits for no more than one."""
 
     @property
     def title(self) -> str:
@@ -106,6 +108,15 @@ class Hearing:
             async for heard in items:
                 yield heard
 
+    async def listen(self, audio: bytes, language: str | None) -> AsyncGenerator[Heard, None]:
+        """As ``hear``, for who has time: in the thread of the looks, in turn with them, so that a turn never waits for
+        it. Raises GaveWay, within a native step, where somebody came to wait for something."""
+        async with self._listening:
+            work = self._hear(audio, language, gives_way=True)
+            async with contextlib.aclosing(self._glances.stream(work, LAST)) as items:
+                async for heard in items:
+                    yield heard
+
     async def detect(self, audio: bytes, urgency: Urgency | None = None) -> tuple[str, float]:
         """The language of packed samples (ISO 639-1), and its probability; "" where there is no sound."""
         whisper = self._loaded
@@ -135,13 +146,13 @@ class Hearing:
             raise ModelsError("the models are not loaded yet")
         return self._whisper
 
-    def _hear(self, audio: bytes, language: str | None) -> Callable[[Job[Heard]], None]:
+    def _hear(self, audio: bytes, language: str | None, *, gives_way: bool = False) -> Callable[[Job[Heard]], None]:
         whisper = self._loaded
 
         def work(job: Job[Heard]) -> None:
             known = None if language in ("", "auto") else language
             heard = whisper.hear(unpack(audio), known, job.stops)
-            if job.gave_way and job.priority < LAST:
+            if job.gave_way and (gives_way or job.priority < LAST):
                 raise GaveWay(GAVE_WAY)
             job.emit(heard)
 

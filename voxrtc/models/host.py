@@ -224,9 +224,11 @@ class Host:
             task.add_done_callback(lambda task: self._close(connection, ask.id, task))
 
     def _room(self, verb: Verb) -> int:
-        """How many asks may be under way for one more to be taken; half of that for guesses, which give way first."""
+        """How many asks may be under way for one more to be taken; half of that for guesses, which give way first, and
+        for pieces of files."""
         room = self._settings.models.max_waiting
-        return (room + 1) // 2 if _guess(verb) else room
+        yields = _guess(verb) or (isinstance(verb, Transcribe) and verb.patient)
+        return (room + 1) // 2 if yields else room
 
     def _release(self, connection: Connection, guess: str) -> None:
         for name, urgency in connection.guesses.values():

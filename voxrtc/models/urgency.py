@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import TypeVar
+
+from voxrtc.errors import GaveWay
+
+T = TypeVar("T")
 
 FIRST = 0
 """What a caller waits for."""
@@ -13,6 +18,10 @@ SPECULATIVE = 1
 FIRST."""
 LAST = 2
 """What may also not happen (partial transcripts, prepare): given way by as guesses are, and by those as well."""
+PATIENT = 3
+"""What has time, and has to be done in the end (the words of a file): gives way as well, and is then begun anew."""
+AGAIN_S = 0.2
+"""After how long it is; what it gave way to takes longer as a rule."""
 GAVE_WAY = "a guess gave way to what another caller waits for"
 
 
@@ -60,8 +69,9 @@ class Traffic:
             self._tell()
 
     async def clear(self, ask: Urgency) -> None:
-        """Return when ``ask`` may begin: at once if a caller waits for it, else when none waits for anything."""
-        while ask.level != FIRST and self.urgent:
+        """Return when ``ask`` may begin: at once if a caller waits for it, else when none waits for anything. What has
+        time waits for guesses, too."""
+        while ask.level != FIRST and (self.urgent or (ask.level == PATIENT and self.any)):
             await self._changed.wait()
 
     def _released(self) -> None:
@@ -71,3 +81,17 @@ class Traffic:
     def _tell(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+async def until_done(work: Callable[[], AsyncGenerator[T, None]], traffic: Traffic | None = None) -> T:
+    """The one thing that ``work()`` gives, begun again as often as it gives way; where ``traffic`` is told, only while
+    nothing else is under way there."""
+    ask = Urgency(PATIENT)
+    while True:
+        if traffic is not None:
+            await traffic.clear(ask)
+        try:
+            async with contextlib.aclosing(work()) as items:
+                return await anext(items)
+        except GaveWay:
+            await asyncio.sleep(AGAIN_S)

@@ -21,8 +21,11 @@ class Models(Protocol):
     def ready(self) -> Ready | None:
         """What runs, or None while the models are not warm."""
 
-    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
-        """The words in ``audio`` (n,) at 16 kHz. Empty text where there is no speech in it."""
+    async def transcribe(
+        self, audio: Samples, language: str | None = None, *, partial: bool = False, patient: bool = False
+    ) -> Heard:
+        """The words in ``audio`` (n,) at 16 kHz. Empty text where there is no speech in it. ``partial`` and
+        ``patient``: as in wire.Transcribe."""
 
     def answer(self, ask: Answer) -> AsyncGenerator[Heard | Said | ToolCall, None]:
         """The reply's text in pieces, which append to the whole as they stand, or a ToolCall of one of ``ask.tools``;

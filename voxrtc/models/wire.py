@@ -63,6 +63,8 @@ class Transcribe(Message, frozen=True):
     language: str | None = None
     partial: bool = False
     """A look at an unfinished turn: gives way to everything else, may be answered less carefully."""
+    patient: bool = False
+    """A piece of a file: comes after what callers wait for, guesses included, however long that takes."""
 
 
 class Answer(Message, frozen=True):

@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
 
-from voxrtc.errors import ModelsError
+from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.urgency import FIRST, Urgency
 
 T = TypeVar("T")
@@ -88,8 +88,8 @@ class Job(Generic[T]):
 class Worker:
     """``threads`` threads that work off one queue, the most urgent first, then in order of arrival.
 
-    When ``bound`` jobs wait already, the oldest of the least urgent is refused for the new one, if it gives way and is
-    no more urgent than that; else the new one is: its stream raises ModelsError.
+    When ``bound`` jobs wait already, the oldest of the least urgent gives way to the new one (GaveWay), if it may and
+    is no more urgent than that; else the new one is refused: its stream raises ModelsError.
     """
 
     def __init__(self, name: str, bound: int, threads: int = 1) -> None:
@@ -156,7 +156,7 @@ class Worker:
         if least.priority == FIRST or least.priority < newcomer.priority:
             raise busy
         self._waiting.remove(least)
-        least.refuse(busy)
+        least.refuse(GaveWay(str(busy)))
 
     def _loop(self) -> None:
         while True:

@@ -121,7 +121,7 @@ class Transcription:
     async def _ask(self, piece: Piece, language: str) -> Heard:
         sound = self._samples[max(piece.start, piece.first - MARGIN) : min(piece.end, piece.last + MARGIN)]
         try:
-            return await self._models.transcribe(sound, language or None)
+            return await self._models.transcribe(sound, language or None, patient=True)
         except ModelsError as error:
             kind = HostLost if isinstance(error, HostLost) else ModelsError
             where = f"{clock(piece.first / HEARD_RATE)} to {clock(piece.last / HEARD_RATE)}"

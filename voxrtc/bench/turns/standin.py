@@ -72,7 +72,9 @@ class StandIn:
     spoken: list[Clause] = field(default_factory=list)
     """The clauses that were voiced, in order."""
 
-    async def transcribe(self, audio: Samples, language: str | None = None, *, partial: bool = False) -> Heard:
+    async def transcribe(
+        self, audio: Samples, language: str | None = None, *, partial: bool = False, patient: bool = False
+    ) -> Heard:
         words = self._words(audio)
         await asyncio.sleep(_hearing_s(audio))
         return Heard(words, "en", 0.9 if words else 0.0)

@@ -24,7 +24,7 @@ from voxrtc.models.remote.ears import ServerEars
 from voxrtc.models.remote.messages import request, wav
 from voxrtc.models.remote.together import together
 from voxrtc.models.speaking import Speaking
-from voxrtc.models.urgency import LAST, Urgency
+from voxrtc.models.urgency import FIRST, LAST, PATIENT, Urgency, until_done
 from voxrtc.models.wire import (
     Answer,
     Clone,
@@ -107,8 +107,12 @@ class Remote:
 
     async def transcribe(self, ask: Transcribe) -> AsyncGenerator[Heard, None]:
         if self._hearing is None:
-            urgency = Urgency(LAST) if ask.partial else Urgency()
+            urgency = Urgency(LAST if ask.partial else PATIENT if ask.patient else FIRST)
             yield await self._ears.hear(wav(unpack(ask.audio)), ask.language, urgency)
+            return
+        hearing = self._hearing
+        if ask.patient:
+            yield await until_done(lambda: hearing.listen(ask.audio, ask.language))
             return
         hear = self._hearing.glance if ask.partial else self._hearing.hear
         async with contextlib.aclosing(hear(ask.audio, ask.language)) as items:

@@ -27,7 +27,7 @@ from voxrtc.models.profiles import Progress
 from voxrtc.models.reading import Reading
 from voxrtc.models.speaking import Speaking
 from voxrtc.models.tts import choice, others
-from voxrtc.models.urgency import LAST, Traffic, Urgency
+from voxrtc.models.urgency import FIRST, LAST, PATIENT, Traffic, Urgency, until_done
 from voxrtc.models.wire import (
     Answer,
     Clone,
@@ -139,10 +139,13 @@ class Voxtral:
 
     async def transcribe(self, ask: Transcribe) -> AsyncGenerator[Heard, None]:
         """Of a look at an unfinished turn that gives way: no words."""
-        urgency = Urgency(LAST) if ask.partial else Urgency()
+        urgency = Urgency(LAST if ask.partial else FIRST)
         mind, samples = self._loaded, unpack(ask.audio)
         if _silent(samples):
             yield Heard("", ask.language or "", 0.0)
+            return
+        if ask.patient:
+            yield await self._patiently(ask, samples)
             return
         with contextlib.ExitStack() as stack:
             if not ask.partial:
@@ -159,6 +162,14 @@ class Voxtral:
                         yield heard
                 except GaveWay:
                     yield Heard("", language, 0.0)
+
+    async def _patiently(self, ask: Transcribe, samples: Samples) -> Heard:
+        """The words of a piece of a file. Voxtral takes them along with whatever else it does; whisper hears while
+        nobody waits for anything."""
+        mind, language = self._loaded, await self._language(ask.audio, ask.language, Urgency(PATIENT))
+        if voxtral_hears(language):
+            return await until_done(lambda: mind.transcribe(samples, language, Urgency(PATIENT)))
+        return await until_done(lambda: self.hearing.listen(ask.audio, language), self._traffic)
 
     async def answer(
         self, ask: Answer, urgency: Urgency | None = None
