@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "voxrtc"
 
 FLOORS = [
     {"cli"},
+    {"verbs"},
     {"bench", "doctor"},
     {"server"},
     {"calls"},
@@ -50,7 +51,7 @@ ONLY_UNDER = {
     "opuslib_next": {"media", "bench"},
     "aiohttp": {"server", "bench", "sources", "models"},
     "prometheus_client": {"metrics"},
-    "rich": {"cli", "bench"},
+    "rich": {"cli", "verbs", "bench"},
     "matplotlib": {"bench"},
 }
 

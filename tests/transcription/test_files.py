@@ -90,7 +90,7 @@ def voxrtc(host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     """Runs the command line in an empty folder, with scripted models and nothing fetched: status, output, errors."""
     host("make")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "_pull", lambda settings, names: None)
+    monkeypatch.setattr(cli, "pull", lambda settings, names: None)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         status = cli.main(arguments)
