@@ -109,6 +109,7 @@ def test_only_the_last_clause_may_be_without_words(text: str) -> None:
 
 def test_speakable() -> None:
     assert speakable("a  *b*\n\tc 👍🏽 ") == "a b c "
+    assert speakable("_it_ is __so__, ~~not~~ a_b@c.org, ~5") == "it is so, not a_b@c.org, ~5"
     assert speakable("snow — and 2 > 1") == "snow — and 2 > 1"
 
 
