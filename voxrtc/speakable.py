@@ -8,7 +8,7 @@ EMOJI = "[\U0001f000-\U0001faff\u2600-\u27bf\u2190-\u21ff\u2b00-\u2bff\ufe00-\uf
 """A regular expression of runs of emoji, and of what joins and varies them."""
 
 _MARKS = re.compile(r"[*`|]+|~{2,}|(?<![^\W_])_+|_+(?![^\W_])|(?<=\n)[ \t]*(?:#+|[-+•>])[ \t]+")
-"""Emphasis (but no line under a name: a_b), code and tables anywhere; headings, bullets and quotes where a line begins."""
+"""Emphasis (not what joins a_b), code and tables anywhere; headings, bullets and quotes where a line begins."""
 _EMOJI = re.compile(EMOJI)
 _SPACE = re.compile(r"\s+")
 
