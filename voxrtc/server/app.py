@@ -13,7 +13,7 @@ from aiohttp import web
 from voxrtc.calls import Calls
 from voxrtc.errors import BadClip, BadMemory, CallsFull, SdpError, UnknownCall, VoxrtcError, frames
 from voxrtc.metrics import Metrics
-from voxrtc.server import offer, ops, voices
+from voxrtc.server import cors, offer, ops, smallwebrtc, voices
 from voxrtc.server.keys import CALLS, CLIPS, METRICS, SETTINGS, STATUS
 from voxrtc.server.status import Status
 from voxrtc.settings import Settings
@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 
 WEB = Path(__file__).resolve().parents[2] / "web"
 """The page's files. They lie beside the package in a checkout, which is how voxrtc is installed (pip install -e)."""
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,6 +44,7 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
     app[CLIPS] = asyncio.Semaphore(voices.AT_ONCE)
     app.add_routes(offer.routes)
     app.add_routes(voices.routes)
+    cors.share(app, smallwebrtc.routes)
     app.add_routes(ops.health_routes)
     app.router.add_get("/", partial(page, WEB / "index.html"))
     for file in sorted(path for path in WEB.iterdir() if path.is_file() and not path.name.startswith(".")):
@@ -62,7 +61,7 @@ def make_ops_app(public: web.Application) -> web.Application:
     app.add_routes(ops.health_routes)
     if settings.metrics.enabled:
         app.add_routes(ops.metrics_routes)
-    if settings.ops.host in LOOPBACK:
+    if settings.ops.host in cors.LOOPBACK:
         app.add_routes(ops.debug_routes)
     return app
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import partial
 
 from aiohttp import web
@@ -19,11 +19,12 @@ MAX_AGE_S = 600
 def share(app: web.Application, routes: web.RouteTableDef) -> None:
     """Add ``routes`` to ``app`` as ones that pages of other origins may use: with answers to preflights, and with the
     headers that let such a page read what is answered, errors included."""
-    app.add_routes(routes)
-    paths = frozenset(route.path for route in routes if isinstance(route, web.RouteDef))
-    for path in sorted(paths):
-        app.router.add_route("OPTIONS", path, preflight)
-    app.on_response_prepare.append(partial(_open, paths))
+    resources = frozenset(
+        route.resource for route in app.add_routes(routes) if isinstance(route.resource, web.Resource)
+    )
+    for resource in resources:
+        resource.add_route("OPTIONS", preflight)
+    app.on_response_prepare.append(partial(_open, resources))
 
 
 def allowed(request: web.Request) -> bool:
@@ -44,9 +45,8 @@ async def preflight(request: web.Request) -> web.Response:
     return web.Response(status=204, headers=headers)
 
 
-async def _open(paths: Iterable[str], request: web.Request, response: web.StreamResponse) -> None:
-    resource = request.match_info.route.resource
-    if resource is None or resource.canonical not in paths:
+async def _open(resources: Collection[web.Resource], request: web.Request, response: web.StreamResponse) -> None:
+    if request.match_info.route.resource not in resources:
         return
     response.headers.add("Vary", "Origin")
     if allowed(request):
