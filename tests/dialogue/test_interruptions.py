@@ -234,7 +234,7 @@ async def test_nothing_is_said_after_a_stop_though_more_comes_in_at_that_moment(
     async with stage.up():
         await over_the_reply(stage, 1000)
         await stage.until(Interrupted)
-        clause = stage.session._assistant.held.reply.clauses[-1]  # type: ignore[union-attr]
+        clause = stage.session._assistant.giving.held.reply.clauses[-1]  # type: ignore[union-attr]
         clause.speech.append((np.full(SPOKEN_BLOCK, 0.5, np.float32), 0, 1))
         size = len(stage.mouth.packets)
         await asyncio.sleep(0.5)

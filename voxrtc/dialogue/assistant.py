@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from voxrtc.audio import HEARD_RATE, AudioOut, Samples
+from voxrtc.audio import Samples
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.asks import Asks
-from voxrtc.dialogue.last import LastReply
+from voxrtc.dialogue.giving import Giving
 from voxrtc.dialogue.memory import Exchange, Memory
 from voxrtc.dialogue.narrator import Narrator
 from voxrtc.dialogue.phrases import Phrases, words
@@ -24,12 +24,8 @@ from voxrtc.dialogue.thought import Manner
 from voxrtc.dialogue.tongue import Tongue
 from voxrtc.dialogue.tools import Toolbox
 from voxrtc.dialogue.turns import Turn
-from voxrtc.dialogue.yielding import Held
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.events import (
-    Ended,
-    FalseInterruption,
-    Interrupted,
     LanguageChanged,
     Notice,
     SpeculationDropped,
@@ -64,9 +60,6 @@ class Assistant:
         self.memory = memory
         self.tongue = Tongue(memory.language or settings.dialogue.language, settings.tts.voice, models)
         self.guess: Reply | None = None
-        self.reply: Reply | None = None
-        self.held: Held | None = None
-        """The reply that a voice made stop, until it is known what that voice said."""
         self._call = call
         self._settings = settings
         self._models = models
@@ -74,43 +67,14 @@ class Assistant:
         self._clock = clock
         self._say = announcer.say
         self._narrator = Narrator(announcer, clock)
+        self.giving = Giving(settings, clock, announcer, self._narrator, tasks)
         self._tasks = tasks
         self._toolbox = toolbox
         self.asks = Asks(call, settings, memory, self.tongue, toolbox)
         self.requested = Requested(self, models, tasks, announcer)
         self._overheard = overheard
-        self._mouth: AudioOut | None = None
         self._replies = 0
         self._guesses = 0
-        self._ducked = False
-        self._last = LastReply(settings.media.lost_after_s)
-
-    # -- the mouth --------------------------------------------------------------------------------------------
-
-    def attach(self, mouth: AudioOut) -> None:
-        """Speak into ``mouth`` from now on; a reply that was being spoken goes on where it was heard last."""
-        self._mouth = mouth
-        self._ducked = False
-        self._narrator.anew()
-        self._reopen()
-        self.settle()
-        if self.reply is not None:
-            self._narrator.resumed(self.reply)
-            self.reply.play(mouth, self._tasks)
-
-    def _reopen(self) -> None:
-        missed = self._last.missed()
-        self._last.forget()
-        if missed is not None and self.reply is None and self.held is None:
-            missed.reopen()
-            self.reply = missed
-
-    def detach(self) -> None:
-        """The mouth is gone."""
-        self._mouth = None
-        self._last.wait()
-        if self.reply is not None:
-            self.reply.pause()
 
     # -- beginning a reply ------------------------------------------------------------------------------------
 
@@ -182,13 +146,13 @@ class Assistant:
 
     def wrote(self, turn: Turn, heard: Heard) -> None:
         words = heard.text.strip()
-        verdict = self.held.judge(turn.voice_ms, words) if self.held is not None else "interrupts"
+        verdict = self.giving.held.judge(turn.voice_ms, words) if self.giving.held is not None else "interrupts"
         if verdict != "interrupts" or not words:
             reason = "backchannel" if verdict == "backchannel" else "no words"
             self._say(TurnDropped, turn=turn.number, reason=reason)
-            self.go_on(reason)
+            self.giving.go_on(reason)
             return
-        self.give_way()
+        self.giving.give_way()
         self._follow(heard, turn)
         self.memory.heard(words, turn.number)
         self._narrator.transcribed(turn, words, heard.confidence, heard.language)
@@ -222,168 +186,43 @@ class Assistant:
         return reply
 
     def _release(self, reply: Reply) -> None:
-        self._last.forget()
         self._replies += 1
         reply.release(self._replies)
-        self.reply = reply
-        self.settle()
+        self.giving.take(reply)
         if reply.heard is not None:
             self.reply_heard(reply, reply.heard)
         elif reply.exchange is not None:
             self._narrator.started(reply)
         if reply.failure is not None:
             self.reply_failed(reply, reply.failure)
-        if self._mouth is not None and self.reply is reply:
-            reply.play(self._mouth, self._tasks)
-
-    # -- the end of a reply -----------------------------------------------------------------------------------
-
-    def interrupt(self, goes_on: bool = False) -> Turn | None:
-        """Stop the reply, in this very iteration of the loop; the memory keeps what was heard of it.
-
-        ``goes_on``: the caller says more. Where the words of the turn that was to be answered are not yet known,
-        that turn is returned: its sound belongs to what follows.
-        """
-        self.give_way()
-        reply = self.reply
-        if reply is not None and reply.audible:
-            self._hold(reply, 0.0)
-            self.give_way()
-            return None
-        return self._withdraw(reply, goes_on)
-
-    def hold(self, decision_ms: float) -> Turn | None:
-        """A voice has taken the floor from the reply: silence it, in this very iteration of the loop. What was being
-        heard may go on (``go_on``) or is over (``give_way``); what was not yet heard is over at once, as by
-        ``interrupt``."""
-        reply = self.reply
-        if reply is not None and reply.audible:
-            self._hold(reply, decision_ms)
-            return None
-        return self._withdraw(reply, goes_on=True)
-
-    @property
-    def speaking(self) -> bool:
-        """Whether a reply is being heard."""
-        return self.reply is not None and self.reply.audible
-
-    def duck(self, on: bool) -> None:
-        """Speak softer for as long as somebody else might be beginning to speak."""
-        on = on and self.speaking
-        if on != self._ducked and self._mouth is not None:
-            self._ducked = on
-            self._mouth.duck(on)
-
-    def give_way(self) -> None:
-        """The voice that stopped the held reply really interrupted it."""
-        held, self.held = self.held, None
-        if held is not None:
-            self._end(held.reply, "interrupted")
-
-    def go_on(self, reason: str) -> None:
-        """It did not: the held reply goes on, where it was heard last."""
-        held, self.held = self.held, None
-        if held is None:
-            return
-        self.reply = reply = held.reply
-        reply.reopen()
-        silent_ms = (self._clock.now - held.since) * 1000 / HEARD_RATE
-        self._say(FalseInterruption, reply=reply.number, reason=reason, silent_ms=round(silent_ms, 1))
-        if self._mouth is not None:
-            reply.play(self._mouth, self._tasks, back=True)
-        self.settle()
-
-    def _hold(self, reply: Reply, decision_ms: float) -> None:
-        self._flush()
-        reply.pause()
-        self.duck(False)
-        self.reply = None
-        self.held = Held(reply, self._clock.now, reply.just_asked, self._settings.dialogue.backchannel_ms)
-        self._remember(reply, "interrupted")  # for guesses at what the caller says now
-        self._say(Interrupted, reply=reply.number, decision_ms=round(decision_ms, 1))
-        self.settle()
-
-    def _withdraw(self, reply: Reply | None, goes_on: bool) -> Turn | None:
-        """Give up a reply that nobody has heard yet."""
-        if reply is None:
-            return None
-        self._flush()
-        self._end(reply, "cancelled")
-        if reply.turn is None or reply.exchange is not None:
-            return None
-        self._say(TurnDropped, turn=reply.turn.number, reason="continued" if goes_on else "stopped")
-        return reply.turn if goes_on else None
-
-    @property
-    def needed_from(self) -> int | None:
-        """The sample from which on sound may still be needed, for a turn whose words are not known yet."""
-        reply = self.reply
-        return reply.turn.start if reply is not None and reply.turn is not None and reply.exchange is None else None
+        self.giving.play(reply)
 
     def close(self) -> None:
         """The call is over."""
         if self.guess is not None:
             self.guess.stop("cancelled")
             self.guess = None
-        self.cut_short()
-        self._last.forget()
-
-    def cut_short(self) -> None:
-        """Stop the reply, which nobody has interrupted: the server itself ends the conversation."""
-        self.give_way()
-        if self.reply is not None:
-            self._flush()
-            self._end(self.reply, "interrupted" if self.reply.audible else "cancelled")
-
-    def _flush(self) -> None:
-        if self._mouth is not None:
-            self._mouth.flush()
-
-    def _end(self, reply: Reply, ended: Ended) -> None:
-        reply.stop(ended)
-        if reply is self.reply:
-            self.reply = None
-        text = self._remember(reply, ended)
-        self._narrator.ended(reply, ended, text)
-        self.settle()
-
-    def _remember(self, reply: Reply, ended: Ended) -> str:
-        """Put what was heard of ``reply`` into the memory; returns it."""
-        text = reply.heard_text()
-        if reply.exchange is not None:
-            reply.exchange.assistant = reply.remembered_text()
-            reply.exchange.reply = reply.number
-            reply.exchange.interrupted = ended != "finished" and bool(text)
-            reply.exchange.answered = ended != "cancelled"
-        return text
-
-    def _current(self, reply: Reply) -> bool:
-        """Whether ``reply`` is being given, or was and may go on."""
-        return reply is self.reply or (self.held is not None and reply is self.held.reply)
-
-    def settle(self) -> None:
-        """Announce what the assistant is doing, if that changed."""
-        self._narrator.state(self.reply)
+        self.giving.close()
 
     # -- what becomes of a reply (Listener) -------------------------------------------------------------------
 
     def reply_heard(self, reply: Reply, heard: Heard) -> None:
         if reply is self.guess and reply.turn is not None:
             self._overheard(reply.turn, heard)
-        if reply is not self.reply or reply.turn is None:
+        if reply is not self.giving.reply or reply.turn is None:
             return
         words, turn = heard.text.strip(), reply.turn
-        verdict = self.held.judge(turn.voice_ms, words) if self.held is not None else "interrupts"
+        verdict = self.giving.held.judge(turn.voice_ms, words) if self.giving.held is not None else "interrupts"
         if verdict != "interrupts" or not words:
             self._drop_turn(reply, turn, "backchannel" if verdict == "backchannel" else "no words")
             return
-        self.give_way()
+        self.giving.give_way()
         held_in, spoken = self.tongue.held_in, self.tongue.spoken
         self._follow(heard, turn)
         exchange = self.memory.heard(words, turn.number)
         self._narrator.transcribed(turn, words, heard.confidence, heard.language)
         if held_in and self.tongue.spoken != spoken:
-            self._end(reply, "cancelled")  # it was asked for in the language of before
+            self.giving.end(reply, "cancelled")  # it was asked for in the language of before
             self._answer_exchange(turn, self.asks.answer(text=words, again=exchange), exchange)
             return
         reply.exchange = exchange
@@ -407,27 +246,27 @@ class Assistant:
             self._say(Notice, code="no_voice", message=f"No voice here speaks {name}: the call goes on in English.")
 
     def _drop_turn(self, reply: Reply, turn: Turn, reason: str) -> None:
-        self._end(reply, "cancelled")
+        self.giving.end(reply, "cancelled")
         self._say(TurnDropped, turn=turn.number, reason=reason)
-        if self.held is not None:
-            self.go_on(reason)
+        if self.giving.held is not None:
+            self.giving.go_on(reason)
             return
         owed = self.memory.unanswered()
         if owed is not None:  # that noise had stopped the answer to what was said before it
             self._answer_exchange(turn, self.asks.answer(text=owed.user, again=owed), owed)
 
     def reply_clause(self, reply: Reply, clause: SpokenClause) -> None:
-        if self._current(reply):
+        if self.giving.current(reply):
             self._narrator.clause(reply, clause)
 
     def reply_failed(self, reply: Reply, error: ModelsError) -> None:
-        if not self._current(reply):
+        if not self.giving.current(reply):
             return
         if isinstance(error, GaveWay):
             self._answer_again(reply)
             return
-        if reply is self.reply:
-            self.give_way()  # what the voice said that stopped another will not be known
+        if reply is self.giving.reply:
+            self.giving.give_way()  # what the voice said that stopped another will not be known
         if not reply.started:
             self._narrator.started(reply)
         self._narrator.failed(error)
@@ -435,7 +274,7 @@ class Assistant:
     def _answer_again(self, reply: Reply) -> None:
         """``reply``, once a guess, was released in the moment in which it gave way to another caller."""
         self._wasted(reply)
-        self._end(reply, "cancelled")
+        self.giving.end(reply, "cancelled")
         if reply.exchange is not None:
             exchange = reply.exchange
             self._answer_exchange(reply.turn, self.asks.answer(text=exchange.user, again=exchange), exchange)
@@ -445,13 +284,11 @@ class Assistant:
         self._release(reply)
 
     def reply_begun(self, reply: Reply) -> None:
-        self.settle()
+        self.giving.settle()
         self._narrator.begun(reply)
 
     def reply_spoken(self, reply: Reply, clause: SpokenClause, heard: int) -> None:
         self._narrator.spoken(reply, clause, heard)
 
     def reply_over(self, reply: Reply) -> None:
-        if reply is self.reply:
-            self._end(reply, "finished" if reply.failure is None else "failed")
-            self._last.keep(reply)
+        self.giving.over(reply)

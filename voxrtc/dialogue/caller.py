@@ -56,6 +56,7 @@ class Caller:
         self._models = models
         self._detector = detector
         self._assistant = assistant
+        self._giving = assistant.giving
         self._clock = clock
         self._say = announcer.say
         self._tasks = tasks
@@ -83,11 +84,11 @@ class Caller:
         now = self._clock.now
         if self._echo is not None:
             block = self._echo.guard(block)
-        starts = (self.turn.start if self.turn else None, self._assistant.needed_from, self._since)
+        starts = (self.turn.start if self.turn else None, self._giving.needed_from, self._since)
         self._audio.add(block, min((start for start in starts if start is not None), default=None))
-        listening = self.turn is not None or self.floor.listens(self._assistant.reply is not None)
+        listening = self.turn is not None or self.floor.listens(self._giving.reply is not None)
         if listening or self.floor.mode != "push-to-talk":
-            self._detector.eager = self._assistant.held is not None or self._assistant.speaking
+            self._detector.eager = self._giving.held is not None or self._giving.speaking
             decisions = self._detector.feed(block)
             for decision in decisions if listening else []:
                 self._decided(decision)
@@ -95,7 +96,7 @@ class Caller:
             self._begin(now)  # went on speaking when the assistant, not to be interrupted, had finished
         if self.turn is not None:
             self._while_speaking(self.turn, now)
-        self._assistant.duck(self.floor.mode == "on" and self._detector.voicing)
+        self._giving.duck(self.floor.mode == "on" and self._detector.voicing)
 
     def left(self) -> None:
         """The caller is gone: what was said until now may still be answered."""
@@ -107,7 +108,7 @@ class Caller:
     def press(self) -> None:
         """The push-to-talk button went down: a turn begins, a reply stops."""
         self.floor.pressed = True
-        before = self._assistant.interrupt(goes_on=True)
+        before = self._giving.interrupt(goes_on=True)
         self._join(self._begin(self._clock.now, voiced=before is not None), before)
 
     def release(self) -> None:
@@ -129,7 +130,7 @@ class Caller:
         start = max(self._since, now - round(self._settings.endpointing.max_turn_s * HEARD_RATE))
         self._since = now
         if not self._assistant.requested.on:
-            self._assistant.interrupt()
+            self._giving.interrupt()
         self._turns += 1
         turn = Turn(self._turns, start, now, decided=now)
         self._say(TurnEnded, turn=turn.number, start=start, end=now)
@@ -158,7 +159,7 @@ class Caller:
 
     def type(self, text: str) -> None:
         """A turn in writing. It stops the reply that is being given."""
-        self._assistant.interrupt()
+        self._giving.interrupt()
         now = self._clock.now
         self._turns += 1
         self._say(TurnEnded, turn=self._turns, start=now, end=now)
@@ -168,7 +169,7 @@ class Caller:
 
     def forget(self) -> None:
         """Drop the turn that is on: the rules for turns change."""
-        self._assistant.give_way()
+        self._giving.give_way()
         self.floor.pressed = False
         self._detector.finish()
         if self.turn is not None:
@@ -188,10 +189,10 @@ class Caller:
         if turn.voiced and not turn.paused:
             turn.end = self._detector.voice_end
         if turn.contended:
-            if self._assistant.reply is None:
+            if self._giving.reply is None:
                 turn.contended = False
             elif self.floor.interrupts(turn):
-                before = self._assistant.hold((now - turn.start) * 1000 / HEARD_RATE)
+                before = self._giving.hold((now - turn.start) * 1000 / HEARD_RATE)
                 turn.contended = False
                 self._join(turn, before)
         self._weigh(turn, now)
@@ -202,20 +203,20 @@ class Caller:
 
     def _weigh(self, turn: Turn, now: int) -> None:
         """Does ``turn`` take the floor from the reply that it stopped, for good?"""
-        held = self._assistant.held
+        held = self._giving.held
         if held is None:
             return
         if not turn.paused:
             if held.while_speaking(turn.voice_ms, self._partials.shown if self._partials is not None else ""):
-                self._assistant.give_way()
+                self._giving.give_way()
             return
         verdict = held.in_pause(turn.voice_ms, (now - turn.end) * 1000 / HEARD_RATE, turn.words)
         if verdict == "interrupts":
-            self._assistant.give_way()
+            self._giving.give_way()
         elif verdict is not None:
             self._detector.finish()
             self._drop(turn, verdict)
-            self._assistant.go_on(verdict)
+            self._giving.go_on(verdict)
 
     def _look(self, turn: Turn, now: int) -> None:
         if self._partials is not None and self._partials.due(now):
@@ -255,7 +256,7 @@ class Caller:
 
     def _begin(self, start: int, voiced: bool = True) -> Turn:
         self._turns += 1
-        contended = self._assistant.reply is not None
+        contended = self._giving.reply is not None
         self.turn = turn = Turn(self._turns, start, self._clock.now, contended=contended, voiced=voiced)
         self._partials = Partials(
             self._models,
@@ -276,7 +277,7 @@ class Caller:
         if not turn.contended and self._assistant.guesses:
             self._assistant.speculate(turn, self._audio.of(turn, end))
         self._evidence.gather(self._audio.cut(max(turn.start - PRE_ROLL, end - LOOKED_BACK), self._clock.now))
-        wanted = self._assistant.held is not None or (self._evidence.of_words and not turn.contended)
+        wanted = self._giving.held is not None or (self._evidence.of_words and not turn.contended)
         if wanted and not self.floor.pressed and self._assistant.guess is None:
             self._listening = self._tasks.spawn(self._listen(turn, self._audio.of(turn, end)), "words in a pause")
 

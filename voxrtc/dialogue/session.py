@@ -111,7 +111,7 @@ class Session:
         self._clock.join()
         self._announce_call()
         self._caller.face(mouth)
-        self._assistant.attach(mouth)
+        self._assistant.giving.attach(mouth)
         if not self._ran and self._settings.dialogue.greeting:
             self._assistant.greet(self._settings.dialogue.greeting)
         if not self._ran:
@@ -125,7 +125,7 @@ class Session:
         finally:
             self._listening.cancel()
             self._listening = None
-            self._assistant.detach()
+            self._assistant.giving.detach()
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
@@ -237,7 +237,7 @@ class Session:
         but a Notice."""
         if self._deaf:
             return
-        if self._assistant.reply is not None:
+        if self._assistant.giving.reply is not None:
             self._say(Notice, code="busy", message="A reply is being given already.")
         else:
             self._assistant.requested.respond(instructions)
@@ -261,7 +261,7 @@ class Session:
 
     def interrupt(self) -> None:
         """Stop the reply now."""
-        self._assistant.interrupt()
+        self._assistant.giving.interrupt()
 
     def export_memory(self) -> None:
         """Tell what is remembered, by MemoryExported."""

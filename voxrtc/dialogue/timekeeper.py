@@ -57,8 +57,8 @@ class Timekeeper:
         """Another 20 ms have passed: do what is due."""
         if self.leaving:
             return
-        now, reply = self._clock.now, self._assistant.reply
-        answering = (reply is not None and reply is not self._asked) or self._assistant.held is not None
+        now, reply = self._clock.now, self._assistant.giving.reply
+        answering = (reply is not None and reply is not self._asked) or self._assistant.giving.held is not None
         if self._caller.turn is not None or answering:
             self._silent_since = now
         if answering and reply is not None and reply.started:
@@ -82,7 +82,7 @@ class Timekeeper:
     def _leave(self, why: str) -> None:
         self.leaving = True
         self._caller.forget()
-        self._assistant.cut_short()
+        self._assistant.giving.cut_short()
         self._tasks.spawn(self._say_goodbye(why), "goodbye")
 
     async def _say_goodbye(self, why: str) -> None:
