@@ -11,7 +11,7 @@ FLOORS = [
     {"cli"},
     {"verbs"},
     {"bench", "doctor"},
-    {"server"},
+    {"server", "client"},
     {"calls"},
     {"call"},
     {"dialogue"},
@@ -37,7 +37,7 @@ FLOORS = [
 """From the top. A room imports from its own floor only if it is the base, else only from below."""
 
 ONLY_UNDER = {
-    "aiortc": {"media", "bench"},
+    "aiortc": {"media", "client", "bench"},
     "aioice": {"media", "bench"},
     "ctranslate2": {"models"},
     "xllamacpp": {"models"},
@@ -48,8 +48,8 @@ ONLY_UNDER = {
     "transformers": {"models", "bench"},
     "onnxruntime": {"models", "endpointing"},
     "webrtcvad": {"endpointing"},
-    "opuslib_next": {"media", "bench"},
-    "aiohttp": {"server", "bench", "sources", "models"},
+    "opuslib_next": {"media", "client", "bench"},
+    "aiohttp": {"server", "client", "bench", "sources", "models"},
     "prometheus_client": {"metrics"},
     "rich": {"cli", "verbs", "bench"},
     "matplotlib": {"bench"},

@@ -5,9 +5,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from tone_server import Behaviour, speech
 
-from voxrtc.bench.caller import Caller, CallFailed
 from voxrtc.bench.clip import Clip
-from voxrtc.bench.conversation import Patience, converse
+from voxrtc.bench.conversation import Patience, converse, measuring
+from voxrtc.client.client import Client
+from voxrtc.client.failed import CallFailed
 
 QUICK = Patience(answer_s=1.0, reply_s=5.0, quiet_s=0.45, lead_s=0.2)
 
@@ -20,7 +21,7 @@ async def test_the_caller_reads_what_the_server_did(serve):
     """
     clip = Clip.of("clip", speech())
     server = await serve(Behaviour(ends=(clip.speech_end,), delay_s=0.5))
-    caller = Caller(server.url)
+    caller = measuring(server.url)
     try:
         await caller.connect()
         turns = await converse(caller, [clip] * 4, QUICK)
@@ -43,7 +44,7 @@ async def test_the_caller_reads_what_the_server_did(serve):
 async def test_false_cutoff_is_counted(serve):
     clip = Clip.of("clip", speech())
     server = await serve(Behaviour(ends=(clip.speech_end,), early_s=0.3, tone_s=0.2))
-    caller = Caller(server.url)
+    caller = measuring(server.url)
     try:
         await caller.connect()
         (turn,) = await converse(caller, [clip], QUICK)
@@ -57,7 +58,7 @@ async def test_false_cutoff_is_counted(serve):
 async def test_no_answer_is_waited_for_and_counted(serve):
     clip = Clip.of("clip", speech(0.3))
     server = await serve(Behaviour(ends=(clip.speech_end,), answers=False))
-    caller = Caller(server.url)
+    caller = measuring(server.url)
     try:
         await caller.connect()
         turns = await converse(caller, [clip, clip], Patience(answer_s=0.5, lead_s=0.2))
@@ -69,7 +70,7 @@ async def test_no_answer_is_waited_for_and_counted(serve):
 async def test_server_without_events_is_measured_too(serve):
     clip = Clip.of("clip", speech(0.3))
     server = await serve(Behaviour(ends=(clip.speech_end,), events=False))
-    caller = Caller(server.url)
+    caller = measuring(server.url)
     try:
         await caller.connect()
         turns = await converse(caller, [clip, clip], QUICK)
@@ -82,7 +83,7 @@ async def test_server_without_events_is_measured_too(serve):
 @pytest.mark.parametrize(("status", "retry_after"), [(503, 7), (422, None), (401, None)])
 async def test_refused(serve, status: int, retry_after: int | None):
     server = await serve(Behaviour(refuse=status))
-    caller = Caller(server.url)
+    caller = measuring(server.url)
     try:
         with pytest.raises(CallFailed, match="All lines are busy") as refused:
             await caller.connect()
@@ -92,7 +93,7 @@ async def test_refused(serve, status: int, retry_after: int | None):
 
 
 async def test_nobody_listens():
-    caller = Caller("http://127.0.0.1:1")
+    caller = measuring("http://127.0.0.1:1")
     try:
         with pytest.raises(CallFailed, match="no answer"):
             await caller.connect()
@@ -109,7 +110,7 @@ async def test_answers_that_are_none(body: str):
     app.router.add_post("/offer", offer)
     server = TestServer(app)
     await server.start_server()
-    caller = Caller(str(server.make_url("/")))
+    caller = measuring(str(server.make_url("/")))
     try:
         with pytest.raises(CallFailed):
             await caller.connect()
@@ -121,7 +122,7 @@ async def test_answers_that_are_none(body: str):
 async def test_server_ends_the_call(serve):
     clip = Clip.of("clip", speech())
     server = await serve(Behaviour(ends=(clip.speech_end,), hang_up_s=0.3))
-    caller = Caller(server.url)
+    caller = measuring(server.url)
     try:
         await caller.connect()
         turns = await converse(caller, [clip, clip], QUICK)
@@ -135,7 +136,7 @@ async def test_server_ends_the_call(serve):
 async def test_server_dies_in_mid_call(serve):
     clip = Clip.of("clip", speech())
     server = await serve(Behaviour(ends=(clip.speech_end,), answers=False))
-    caller = Caller(server.url, silent_s=0.3)
+    caller = Client(server.url, silent_s=0.3, reconnect_s=0.0)
     try:
         await caller.connect()
         await server.shut_port()
@@ -148,7 +149,7 @@ async def test_server_dies_in_mid_call(serve):
 
 async def test_messages_that_are_no_events_do_no_harm(serve, caplog: pytest.LogCaptureFixture):
     server = await serve(Behaviour())
-    caller = Caller(server.url)
+    caller = measuring(server.url)
     seen: list[dict] = []
     caller.on_event = lambda event, now: seen.append(event)
     try:

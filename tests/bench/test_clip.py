@@ -7,7 +7,8 @@ import opuslib_next
 import pytest
 
 from voxrtc.audio import HEARD_RATE, Samples, level_dbfs
-from voxrtc.bench.clip import Clip, encode, load_clip, load_clips, room, speech_bounds
+from voxrtc.bench.clip import Clip, load_clip, load_clips, speech_bounds
+from voxrtc.client.packets import encode, room
 from voxrtc.errors import AudioError
 from voxrtc.sources import read
 

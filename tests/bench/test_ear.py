@@ -7,7 +7,7 @@ import numpy as np
 import opuslib_next
 import pytest
 
-from voxrtc.bench.ear import Ear, write_wav
+from voxrtc.client.ear import Ear, write_wav
 
 FRAME = 0.02
 

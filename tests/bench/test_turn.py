@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from voxrtc.bench.clip import Clip
-from voxrtc.bench.ear import Ear, Sound
 from voxrtc.bench.turn import Turn
+from voxrtc.client.ear import Ear, Sound
 
 
 @pytest.fixture

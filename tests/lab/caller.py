@@ -16,16 +16,17 @@ from typing import Any
 import aiohttp
 import numpy as np
 from aiortc import RTCIceServer
-from aiortc.sdp import candidate_from_sdp
 
 from voxrtc.audio import SPOKEN_RATE
-from voxrtc.bench.caller import Caller, CallFailed
 from voxrtc.bench.clip import load_clip
 from voxrtc.bench.turn import Turn
 from voxrtc.bench.wer import count_errors
+from voxrtc.client.client import Client
+from voxrtc.client.failed import CallFailed
 
 WAIT_S = 30.0
 HEAR_S = 1.0
+SILENT_S = 5.0
 TURN_URLS = {
     "stun": ("turn:", "transport=udp"),
     "udp": ("turn:", "transport=udp"),
@@ -36,43 +37,17 @@ TURN_URLS = {
 stun: it is only asked for the caller's public address."""
 
 
-class Trickled(Caller):
-    """Takes the candidates too that the server finds after its answer, as browsers do (docs/protocol.md)."""
-
-    _late: asyncio.Task[None] | None = None
-
-    async def _accept(self, answer: dict[str, Any]) -> None:
-        await super()._accept(answer)
-        self._late = asyncio.create_task(self._take_late_ones())
-
-    async def _take_late_ones(self) -> None:
-        assert self._http is not None
-        end = {"candidates": [{"candidate": "", "sdp_mid": "0"}]}
-        async with self._http.patch(f"{self._url}/offer/{self._session}", json=end) as told:
-            late = (await told.json())["candidates"] if told.status == 200 else []
-        for one in late:
-            candidate = candidate_from_sdp(one["candidate"].removeprefix("candidate:"))
-            candidate.sdpMid, candidate.sdpMLineIndex = one["sdp_mid"], one["sdp_mline_index"]
-            await self._pc.addIceCandidate(candidate)
-
-    async def leave(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            await asyncio.gather(self._late, return_exceptions=True)
-        await super().leave()
-
-
 class Agent:
     """One call, step by step: the public methods are what can be asked for."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._caller: Caller | None = None
+        self._caller: Client | None = None
         self._turn: Turn | None = None
         self._newest: dict[str, dict[str, Any]] = {}
 
     @property
-    def _call(self) -> Caller:
+    def _call(self) -> Client:
         if self._caller is None:
             raise CallFailed("there is no call")
         return self._caller
@@ -86,7 +61,7 @@ class Agent:
             await self._caller.close()  # of a test that failed
         dialled = monotonic()
         servers = [await self._turn_server(turn)] if turn is not None else []
-        self._caller = Trickled(self._url, keep_audio=True, ice_servers=servers, resume=resume)
+        self._caller = Client(self._url, reconnect_s=0.0, silent_s=SILENT_S, ice_servers=servers, resume=resume)
         self._caller.on_event = self._note
         await self._caller.connect()
         return {

@@ -12,13 +12,13 @@ from typing import Any
 
 from yarl import URL
 
-from voxrtc.bench.caller import Caller, CallFailed
 from voxrtc.bench.clip import Clip, load_clips
-from voxrtc.bench.conversation import Patience, converse
+from voxrtc.bench.conversation import Patience, converse, measuring
 from voxrtc.bench.machine import Load, listening_pid, machine, today
 from voxrtc.bench.report import CallRow, Row, profile_of, summary
 from voxrtc.bench.server import Server
 from voxrtc.bench.turn import Turn
+from voxrtc.client.failed import CallFailed
 
 STAGGER_S = 0.31
 """Between the beginnings of two calls: no multiple of 20 ms, so that their packets interleave."""
@@ -99,7 +99,7 @@ async def _one(plan: Plan, number: int, place: int) -> CallRow:
     """One conversation, the ``place``-th to begin. Whatever befalls it is in its row; it never ends the others."""
     await asyncio.sleep(place * STAGGER_S)
     row = CallRow(call=number, planned=len(plan.clips))
-    caller = Caller(plan.url)
+    caller = measuring(plan.url)
 
     def done(turn: Turn) -> None:
         row.turns.append(turn.row(caller.ear, plan.words))

@@ -7,21 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import opuslib_next
 from numpy.typing import NDArray
 
-from voxrtc.audio import HEARD_RATE, Samples, resample, to_pcm16
+from voxrtc.audio import HEARD_RATE, Samples
+from voxrtc.client.packets import encode
 from voxrtc.errors import AudioError
 from voxrtc.sources import Guard, read
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".webm")
-FRAME_S = 0.02
-OPUS_RATE = 48_000
-OPUS_FRAME = 960
-BITRATE = 32_000
-ROOM_DBFS = -70.0
-"""Level of the noise sent between clips: a quiet room. A microphone never gives digital silence."""
-
 ABOVE_FLOOR_DB = 10.0
 BELOW_LOUD_DB = 22.0
 WINDOW = HEARD_RATE * 30 // 1000
@@ -96,35 +89,3 @@ def _levels(samples: Samples) -> NDArray[np.float64]:
     power = np.mean(np.square(windows, dtype=np.float64), axis=1)
     decibels: NDArray[np.float64] = 10.0 * np.log10(np.maximum(power, 1e-12))
     return decibels
-
-
-def encode(samples: Samples, loss_percent: int = 0) -> list[bytes]:
-    """``samples`` (n,) at 16 kHz as mono Opus packets of 20 ms each (48 kHz, 32 kb/s), and 200 ms of the room after.
-
-    Opus codes levels as differences: packets of two encoders joined together are wrong by tens of dB unless both were
-    in much the same state. So the encoder is run in on the room's noise, and out again, and the joints are there.
-    ``loss_percent``: of the packets that are expected to be lost, for which each holds in-band FEC of the one before.
-    """
-    wide = resample(samples, HEARD_RATE, OPUS_RATE)
-    lead, tail = _noise(0.2), _noise(0.2 + -wide.size % OPUS_FRAME / OPUS_RATE)
-    return _encode(np.concatenate([lead, wide, tail]), loss_percent)[lead.size // OPUS_FRAME :]
-
-
-def room() -> list[bytes]:
-    """One second of a quiet room as Opus packets, to be sent over and over between clips."""
-    return _encode(_noise(1.2))[10:]
-
-
-def _noise(seconds: float) -> Samples:
-    generator = np.random.default_rng(20)
-    scale = 10.0 ** (ROOM_DBFS / 20.0)
-    return np.asarray(scale * generator.standard_normal(round(seconds * OPUS_RATE)), np.float32)
-
-
-def _encode(wide: Samples, loss_percent: int = 0) -> list[bytes]:
-    encoder = opuslib_next.Encoder(OPUS_RATE, 1, opuslib_next.APPLICATION_VOIP)
-    encoder.bitrate = BITRATE
-    encoder.inband_fec, encoder.packet_loss_perc = int(loss_percent > 0), loss_percent
-    pcm = to_pcm16(wide)
-    step = OPUS_FRAME * 2
-    return [encoder.encode(pcm[i : i + step], OPUS_FRAME) for i in range(0, len(pcm) - step + 1, step)]

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voxrtc.bench.caller import Caller
 from voxrtc.bench.clip import Clip
 from voxrtc.bench.turn import Turn
+from voxrtc.client.client import Client
+
+SILENT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,13 @@ OnTurn = Callable[[Turn], None]
 OnEvent = Callable[[dict[str, Any]], None]
 
 
+def measuring(url: str, record: bool = False) -> Client:
+    """A caller that does nothing beside what is measured: a line that breaks is a call that failed."""
+    return Client(url, record=record, reconnect_s=0.0, silent_s=SILENT_S, ice_servers=())
+
+
 async def converse(
-    caller: Caller,
+    caller: Client,
     clips: Sequence[Clip],
     patience: Patience,
     on_turn: OnTurn = lambda turn: None,
@@ -61,7 +68,7 @@ async def converse(
     return turns
 
 
-async def _settle(caller: Caller, patience: Patience) -> None:
+async def _settle(caller: Client, patience: Patience) -> None:
     """Let the room be heard, and a greeting be said, before the first word."""
     loop = asyncio.get_running_loop()
     begin = loop.time() + patience.lead_s
@@ -73,7 +80,7 @@ async def _settle(caller: Caller, patience: Patience) -> None:
     await caller.until(ready, patience.lead_s + patience.reply_s)
 
 
-async def _finish(turn: Turn, caller: Caller, patience: Patience) -> None:
+async def _finish(turn: Turn, caller: Client, patience: Patience) -> None:
     """Return when the turn is answered and the answer is over, or neither will happen any more."""
     loop = asyncio.get_running_loop()
     caller.microphone.late_s = 0.0
@@ -93,6 +100,6 @@ async def _finish(turn: Turn, caller: Caller, patience: Patience) -> None:
     turn.late_ms = caller.microphone.late_s * 1e3
 
 
-def _quiet(caller: Caller, now: float, patience: Patience) -> bool:
+def _quiet(caller: Client, now: float, patience: Patience) -> bool:
     last = caller.ear.last_audible_at
     return last is None or now - last >= patience.quiet_s

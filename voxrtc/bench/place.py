@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxrtc.audio import SPOKEN_RATE, Samples
-from voxrtc.bench.caller import Caller, CallFailed
 from voxrtc.bench.clip import Clip
-from voxrtc.bench.conversation import Patience, converse
-from voxrtc.bench.ear import write_wav
+from voxrtc.bench.conversation import Patience, converse, measuring
 from voxrtc.bench.report import profile_of
 from voxrtc.bench.turn import Turn
+from voxrtc.client.client import Client
+from voxrtc.client.ear import write_wav
+from voxrtc.client.failed import CallFailed
 from voxrtc.errors import AudioError
 
 
@@ -70,7 +71,7 @@ async def place(
     if not samples.size:
         raise AudioError(f"{name}: holds no audio")
     clip = Clip.of(name, samples)
-    caller = Caller(url, keep_audio=True)
+    caller = measuring(url, record=True)
     try:
         await caller.connect()
         turns = await converse(caller, [clip], patience or Patience(), on_event=on_event)
@@ -84,7 +85,7 @@ async def place(
     return _report(url, caller, turns[0])
 
 
-def _report(url: str, caller: Caller, turn: Turn) -> CallReport:
+def _report(url: str, caller: Client, turn: Turn) -> CallReport:
     answered = turn.answered(caller.ear)
     audio = caller.ear.recording(turn.began)
     return CallReport(

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voxrtc.bench.clip import Clip
-from voxrtc.bench.ear import Ear
 from voxrtc.bench.wer import Errors, count_errors
+from voxrtc.client.ear import Ear
 
 STAGES = ("endpoint_ms", "asr_ms", "first_token_ms", "first_audio_ms")
 

@@ -31,10 +31,11 @@ from aiortc import (
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, is_rtcp
 
-from voxrtc.bench.caller import LABEL, CallFailed
 from voxrtc.bench.detour import Detour, anonymous
 from voxrtc.bench.media.hearing import Recording
 from voxrtc.bench.media.tones import LOOP, SENT_STRETCH, signal
+from voxrtc.client.failed import CallFailed
+from voxrtc.client.line import LABEL
 
 CONNECT_TIMEOUT_S = 20.0
 HEAR_TIMEOUT_S = 5.0

@@ -15,13 +15,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from aiortc import RTCIceServer
 
-from voxrtc.bench.caller import CallFailed
 from voxrtc.bench.detour import Detour
 from voxrtc.bench.impair import CLEAR, Impairment
 from voxrtc.bench.media.caller import Caller
 from voxrtc.bench.media.hearing import Heard, hear
 from voxrtc.bench.media.process import Kind, MediaServer
 from voxrtc.bench.media.tones import signal
+from voxrtc.client.failed import CallFailed
 from voxrtc.errors import VoxrtcError
 
 SPACING_S = 0.1

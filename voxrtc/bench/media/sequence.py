@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from voxrtc.bench.caller import CallFailed
 from voxrtc.bench.media.caller import Caller
 from voxrtc.bench.media.measure import Cores, Plan, Progress, pinned
 from voxrtc.bench.media.process import MediaServer
+from voxrtc.client.failed import CallFailed
 from voxrtc.errors import VoxrtcError
 
 WARM_UP = 50

@@ -18,10 +18,10 @@ import opuslib_next
 
 from voxrtc.audio import HEARD_RATE, Block, Samples, resample, to_pcm16
 from voxrtc.bench import virtual
-from voxrtc.bench.clip import BITRATE, OPUS_FRAME, OPUS_RATE
 from voxrtc.bench.impair import CLEAR, Impairment
 from voxrtc.bench.turns.recordings import Recording, recordings
 from voxrtc.bench.wer import Errors, count_errors
+from voxrtc.client.packets import BITRATE, OPUS_FRAME, OPUS_RATE
 from voxrtc.errors import VoxrtcError
 from voxrtc.media.inbound import Inbound
 from voxrtc.media.jitter import Packet

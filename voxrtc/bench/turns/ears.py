@@ -9,10 +9,10 @@ import av
 import numpy as np
 
 from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_RATE, Block, Samples
-from voxrtc.bench.clip import ROOM_DBFS
 from voxrtc.bench.turns.noises import room
 from voxrtc.bench.turns.scene import Echo
 from voxrtc.bench.virtual import VirtualMouth
+from voxrtc.client.packets import ROOM_DBFS
 
 
 class SceneEars:

@@ -1,6 +1,7 @@
 """The caller's ear: stamps and decodes packets as they arrive, and says when there was sound.
 
-No jitter buffer stands before it: a packet counts from the moment it is here. Audible is a run of six 10 ms windows
+No jitter buffer stands before it: a packet counts from the moment it is here. What one caller hears over several lines
+is one ear's, the lines' packets one after another. Audible is a run of six 10 ms windows
 over -45 dBFS; its onset is the start of the first. Sample k of a packet that arrived at t could be heard at
 t + k / rate.
 """
@@ -60,24 +61,30 @@ class Ear:
         self._streak_at = 0.0
         self._sounding = False
         self.sounds: deque[Sound] = deque(maxlen=1_000)
-        self.on_first: Callable[[], None] = lambda: None
+        self._receiver: RTCRtpReceiver | None = None
+        self._on_first: Callable[[], None] | None = None
         self.first_packet_at: float | None = None
         self.last_packet_at: float | None = None
         self.packets = 0
         self.lost = 0
         self.damaged = 0
 
-    def attach(self, receiver: RTCRtpReceiver, payload_type: Callable[[], int | None]) -> None:
-        """Take the packets of ``receiver`` ahead of its jitter buffer. The one place that reaches into aiortc.
+    def attach(
+        self, receiver: RTCRtpReceiver, payload_type: Callable[[], int | None], on_first: Callable[[], None]
+    ) -> None:
+        """Take the packets of ``receiver`` ahead of its jitter buffer, and no other's any more; ``on_first`` is called
+        with the first. The one place that reaches into aiortc.
 
         The method that its DTLS transport awaits for each packet is replaced on this instance; its own buffer,
         decoder and receiver reports see nothing.
         """
         if not callable(getattr(receiver, "_handle_rtp_packet", None)):
             raise RuntimeError("this aiortc hands packets to its receivers in another way than 1.16.0")
+        self._receiver, self._on_first = receiver, on_first
+        self._sequence = self._next_stamp = None
 
         async def handle(packet: RtpPacket, arrival_time_ms: int) -> None:
-            if packet.payload_type == payload_type() and packet.payload:
+            if self._receiver is receiver and packet.payload_type == payload_type() and packet.payload:
                 self.hear(packet.payload, packet.sequence_number, packet.timestamp, self._clock())
 
         receiver._handle_rtp_packet = handle  # type: ignore[method-assign]
@@ -96,7 +103,9 @@ class Ear:
         self.packets += 1
         if self.first_packet_at is None:
             self.first_packet_at = now
-            self.on_first()
+        if self._on_first is not None:
+            self._on_first()
+            self._on_first = None
         self.last_packet_at = now
         if not self._in_order(sequence):
             return
