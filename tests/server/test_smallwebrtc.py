@@ -163,6 +163,7 @@ async def test_ice_servers_come_with_the_start(serve: Serve) -> None:
         ("POST", "/api/offer", {"sdp": "v=0", "type": "offer", "pc_id": 5}, 422, "unprocessable_entity"),
         ("POST", "/api/offer", b"{", 400, "bad_request"),
         ("POST", "/sessions/nobody/api/offer", {"sdp": "v=0", "type": "offer"}, 404, "not_found"),
+        ("PATCH", "/sessions/nobody/api/offer", {"pc_id": "x.y", "candidates": []}, 404, "not_found"),
         ("PATCH", "/api/offer", {"candidates": []}, 422, "unprocessable_entity"),
         ("PATCH", "/api/offer", {"pc_id": None, "candidates": []}, 422, "unprocessable_entity"),
         ("PATCH", "/api/offer", {"pc_id": "nobody", "candidates": []}, 404, "unknown_call"),

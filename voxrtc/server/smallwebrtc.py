@@ -20,7 +20,7 @@ from voxrtc.server.rtvi import Rtvi
 
 routes = web.RouteTableDef()
 
-SESSION = r"/sessions/{session:[0-9a-f-]{36}}"
+SESSION = "/sessions/{session}"
 """As /start names them, and pipecat's clients put into the URL of its answer."""
 
 
@@ -64,6 +64,7 @@ async def post_start(request: web.Request) -> web.Response:
 @routes.post(SESSION + "/api/offer")
 async def post_offer(request: web.Request) -> web.Response:
     """Begin a call, or bring a session back; where it lives no more a new one begins, with another pc_id."""
+    _check_session(request)
     offer = await read_json(request, Offer)
     resume = (offer.pc_id or "").partition(".")[2]
     answered = await request.app[CALLS].offer(offer.sdp, resume or None, dialect=Rtvi())
@@ -75,6 +76,7 @@ async def post_offer(request: web.Request) -> web.Response:
 @routes.patch(SESSION + "/api/offer")
 async def patch_offer(request: web.Request) -> web.Response:
     """Candidates that came after the offer. None go back: these clients take ours from the answer alone."""
+    _check_session(request)
     trickle = await read_json(request, Trickle)
     if len(trickle.candidates) > MAX_CANDIDATES:
         raise web.HTTPUnprocessableEntity(text=f"at most {MAX_CANDIDATES} candidates at once")
@@ -84,3 +86,13 @@ async def patch_offer(request: web.Request) -> web.Response:
     candidates = [Trickled(c.candidate, c.sdp_mid, c.sdp_mline_index) for c in trickle.candidates]
     await request.app[CALLS].add_candidates(call, candidates)
     return web.json_response({"status": "success"})
+
+
+def _check_session(request: web.Request) -> None:
+    """404 where the URL names a session that /start cannot have named."""
+    named = request.match_info.get("session")
+    try:
+        if named is not None:
+            uuid.UUID(named)
+    except ValueError:
+        raise web.HTTPNotFound(text="there is no such session; POST /start names one") from None

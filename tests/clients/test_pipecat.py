@@ -1,0 +1,279 @@
+"""pipecat's stock client, bundled into a page, calls a real server from Chromium: its own code from first to last."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from playwright.async_api import Page, async_playwright
+
+from tests.chromium import AUTOPLAY, CHROMIUM, FLAGS, MICROPHONE
+from tests.e2e.conftest import LONG_STORIES
+from tests.e2e.running import ROOT, Server, start, stop
+from tests.e2e.speech import error_rate, script, transcribe, words
+from tests.e2e.test_browser import RECORD, RECORDED
+
+HERE = Path(__file__).parent
+MODULES = HERE / "node" / "node_modules"
+INSTALLED = (MODULES / "@pipecat-ai").is_dir() and shutil.which("node") is not None
+HTML = (
+    '<!doctype html><meta charset="utf-8"><title>pipecat</title><audio autoplay></audio><script src="app.js"></script>'
+)
+
+pytestmark = [
+    *(pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(240)),
+    pytest.mark.skipif(not INSTALLED, reason="no node, or its packages are not installed (make test does it)"),
+]
+
+PEERS = """
+const Native = window.RTCPeerConnection;
+window.peers = [];
+window.came = [];
+window.RTCPeerConnection = class extends Native {
+  constructor(...args) {
+    super(...args);
+    window.peers.push(this);
+  }
+  createDataChannel(...args) {
+    const channel = super.createDataChannel(...args);
+    channel.addEventListener("message", ({ data }) => window.came.push(JSON.parse(data)));
+    return channel;
+  }
+};
+"""
+"""Keeps the connections that the client makes, and the messages that come."""
+
+FAIL = """
+() => {
+  const pc = window.peers.at(-1);
+  Object.defineProperty(pc, "iceConnectionState", { get: () => "failed" });
+  pc.dispatchEvent(new Event("iceconnectionstatechange"));
+}
+"""
+"""What the client sees when its network has gone: it makes another connection by itself."""
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page's code and the packages that it imports, as one script."""
+    out = tmp_path_factory.mktemp("pipecat") / "app.js"
+    command = (MODULES / ".bin" / "esbuild", HERE / "pipecat.js", "--bundle", f"--outfile={out}", "--log-level=warning")
+    done = subprocess.run(command, env=os.environ | {"NODE_PATH": str(MODULES)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose replies are long enough to be interrupted."""
+    server = start(tmp_path_factory.mktemp("server"), DIALOGUE__SYSTEM_PROMPT=LONG_STORIES)
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        stop(server)
+
+
+@pytest.fixture
+def data() -> Path:
+    return ROOT / "tests" / "data"
+
+
+@asynccontextmanager
+async def served(bundle: Path) -> AsyncIterator[str]:
+    """The page at an address of its own, which is another origin than the server's."""
+    app = web.Application()
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text=HTML, content_type="text/html")
+
+    async def code(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(bundle)
+
+    app.add_routes([web.get("/", page), web.get("/app.js", code)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def opened(bundle: Path, microphone: Path) -> AsyncIterator[Page]:
+    """The page in a browser whose microphone plays the file once."""
+    speech = f"--use-file-for-fake-audio-capture={microphone}%noloop"
+    async with served(bundle) as url, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[*FLAGS, *MICROPHONE, AUTOPLAY, speech],
+            ignore_default_args=["--mute-audio"],
+        )
+        try:
+            page = await browser.new_page()
+            complaints: list[str] = []
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            await page.add_init_script(PEERS)
+            await page.goto(url)
+            yield page
+            assert not complaints, complaints
+        finally:
+            await browser.close()
+
+
+async def call(page: Page, server: Server) -> dict[str, Any]:
+    """Start a session as pipecat's documentation has it; what the bot said of itself."""
+    return await page.evaluate(
+        """(endpoint) => client.startBotAndConnect(
+            {endpoint, requestData: {transport: "webrtc", enableDefaultIceServers: true, body: {}}})""",
+        server.url + "/start",
+    )
+
+
+async def until(page: Page, event: str, condition: str = "true", seconds: float = 60) -> dict[str, Any]:
+    """The first event of that name for whose data ``d`` the JavaScript ``condition`` holds."""
+    found = f"told.find(({{event, data: d}}) => event === '{event}' && ({condition}))"
+    await page.wait_for_function(f"() => {found}", timeout=seconds * 1000)
+    return (await page.evaluate(f"() => {found}"))["data"]
+
+
+async def all_of(page: Page, event: str) -> list[Any]:
+    return [one["data"] for one in await page.evaluate("() => told") if one["event"] == event]
+
+
+async def raw(page: Page, kind: str) -> list[dict[str, Any]]:
+    """The messages of that type that came, data or none; some of them the client keeps to itself."""
+    return [m.get("data") or {} for m in await page.evaluate("() => window.came") if m["type"] == kind]
+
+
+async def came(page: Page, kind: str, condition: str = "true") -> None:
+    """Until a message of that type has come for whose data ``d`` the condition holds."""
+    await page.wait_for_function(
+        f"() => came.some(({{type, data: d}}) => type === '{kind}' && ({condition}))", timeout=60_000
+    )
+
+
+def check_segments(outputs: list[dict[str, Any]]) -> None:
+    """Each segment is new first, goes on, and may be completed; what is said and what is not are all of its text."""
+    segments: dict[int, list[dict[str, Any]]] = {}
+    for output in outputs:
+        segments.setdefault(output["segment_id"], []).append(output)
+    for told in segments.values():
+        order = ["new", "in-progress", "completed"]
+        places = [order.index(one["spoken_status"]) for one in told]
+        assert places == sorted(places), told
+        assert places[0] == 0, told
+        for one in told:
+            progress = one["spoken_progress"]
+            assert progress["accumulated_text"] + progress["remaining_text"] == one["text"]
+
+
+async def test_a_spoken_conversation(bundle: Path, server: Server, data: Path, tmp_path: Path) -> None:
+    """Both sides' words, the bot's as it says them, its sound, metrics; a voice cuts in; the client leaves."""
+    before = await server.idle_tasks()
+    microphone = script(tmp_path / "mic.wav", 3.0, data / "austen-0880.wav", 6.0, data / "jfk.wav", 60.0)
+    async with opened(bundle, microphone) as page:
+        ready = await call(page, server)
+        assert ready["version"] == "2.1.0"
+        assert ready["about"]["library"] == "voxrtc"
+        assert await page.evaluate("() => client.state") == "ready"
+        await page.wait_for_function("() => document.querySelector('audio').srcObject")
+        await page.evaluate(RECORD)
+
+        await until(page, "userStartedSpeaking")
+        final = await until(page, "userTranscript", "d.final")
+        assert error_rate((data / "austen-0880.txt").read_text(), final["text"]) <= 0.25
+        await until(page, "botStartedSpeaking")
+        await until(page, "botOutput", "d.spoken_status === 'completed'")
+        metrics = await until(page, "metrics")
+        assert {one["processor"] for one in metrics["ttfb"]} == {"stt", "llm"}
+        assert 0 < next(m["value"] for m in metrics["processing"] if m["processor"] == "voice-to-voice") < 20
+
+        await came(page, "bot-interrupted")
+        await came(page, "bot-tts-stopped")
+        recording = tmp_path / "reply.webm"
+        recording.write_bytes(base64.b64decode(await page.evaluate(RECORDED)))
+        said = "".join(one["text"] for one in await raw(page, "bot-tts-text"))
+        thought = "".join(one["text"] for one in await raw(page, "bot-llm-text"))
+        assert thought.startswith(said.rstrip())
+        assert len(said) < len(thought), "it was cut short"
+        await until(page, "userTranscript", "d.final && d.text.toLowerCase().includes('country')")
+        check_segments(await all_of(page, "botOutput"))
+        kinds = [one["event"] for one in await page.evaluate("() => told")]
+        partials = [one["text"] for one in await all_of(page, "userTranscript") if not one["final"]]
+        assert partials
+        for earlier, later in itertools.pairwise(
+            ["userStartedSpeaking", "userStoppedSpeaking", "botLlmStarted", "botTtsStarted", "botStartedSpeaking"]
+        ):
+            assert kinds.index(earlier) < kinds.index(later)
+
+        await page.evaluate("() => client.disconnect()")
+        await until(page, "disconnected")
+        await server.wait_idle()
+    assert server.tasks == before
+    sounded = words(await transcribe(recording, tmp_path)).split()
+    known = set(words(thought).split())
+    assert sum(word in known for word in sounded) > 0.6 * len(sounded) > 0, (sounded, thought)
+
+
+async def test_text_requests_and_another_connection(bundle: Path, server: Server, tmp_path: Path) -> None:
+    """Typed turns, read or heard; one cuts in on a reply; the network goes, and comes back; the bot is sent off."""
+    before = await server.idle_tasks()
+    async with opened(bundle, script(tmp_path / "mic.wav", 90.0)) as page:
+        params = {"webrtcRequestParams": {"endpoint": server.url + "/api/offer"}}
+        await page.evaluate("(params) => client.connect(params)", params)
+        taken = await page.evaluate("() => client.sendClientRequest('config', {max_tokens: 60})")
+        assert taken == {"taken": True}
+        refused = "() => client.sendClientRequest('sing', {}).then(() => '', (e) => e.data.error)"
+        assert "sing" in await page.evaluate(refused)
+
+        await page.evaluate("() => client.sendText('My name is Ada.', {audio_response: false})")
+        await until(page, "botLlmStopped")
+        assert {one["will_be_spoken"] for one in await all_of(page, "botOutput")} == {False}
+        assert not await all_of(page, "botTtsStarted")
+
+        await page.evaluate("() => client.sendText('Tell me a story.')")
+        await until(page, "botStartedSpeaking")
+        await page.evaluate("() => client.sendText('Tell me another one.')")
+        await came(page, "bot-interrupted")
+        await page.wait_for_function("() => told.filter(({event}) => event === 'botStartedSpeaking').length > 1")
+
+        first = await page.evaluate("() => transport.pc_id")
+        await page.evaluate(FAIL)
+        await came(page, "server-message", "d.type === 'call_started' && d.resumed")
+        assert await page.evaluate("() => transport.pc_id") == first
+        assert await page.evaluate("() => peers.length") == 2
+        assert await page.evaluate("() => client.state") == "ready"
+        assert not await all_of(page, "botDisconnected")
+        assert not await all_of(page, "error")
+        assert server.health["calls"] == 1
+        replies = len(await all_of(page, "botLlmStarted"))
+        await page.evaluate("() => client.sendText('And now a third one.')")
+        await page.wait_for_function(
+            "(before) => told.filter(({event}) => event === 'botLlmStarted').length > before", arg=replies
+        )
+
+        await page.evaluate("() => client.disconnectBot()")
+        await until(page, "botDisconnected")
+        await until(page, "disconnected")
+        await server.wait_idle()
+    assert server.tasks == before
+
+
+async def test_an_offer_that_is_refused(bundle: Path, server: Server, tmp_path: Path) -> None:
+    """The client reads the status, also from another origin, and does not try again."""
+    async with opened(bundle, script(tmp_path / "mic.wav", 10.0)) as page:
+        params = {"webrtcRequestParams": {"endpoint": server.url + "/sessions/nobody/api/offer"}}
+        why = await page.evaluate("(params) => client.connect(params).then(() => '', (e) => e.message)", params)
+        assert "404" in why
+        assert await page.evaluate("() => peers.length") == 1
