@@ -15,6 +15,9 @@ from voxrtc.errors import BadClip, BadMemory, CallsFull, SdpError, UnknownCall, 
 from voxrtc.metrics import Metrics
 from voxrtc.server import cors, offer, ops, smallwebrtc, voices
 from voxrtc.server.keys import CALLS, CLIPS, METRICS, SETTINGS, STATUS
+from voxrtc.server.realtime import routes as realtime
+from voxrtc.server.realtime.access import SECRETS
+from voxrtc.server.realtime.secrets import Secrets
 from voxrtc.server.status import Status
 from voxrtc.settings import Settings
 
@@ -45,6 +48,8 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
     app.add_routes(offer.routes)
     app.add_routes(voices.routes)
     cors.share(app, smallwebrtc.routes)
+    app[SECRETS] = Secrets()
+    cors.share(app, realtime.routes)
     app.add_routes(ops.health_routes)
     app.router.add_get("/", partial(page, WEB / "index.html"))
     for file in sorted(path for path in WEB.iterdir() if path.is_file() and not path.name.startswith(".")):

@@ -1,0 +1,1 @@
+"""OpenAI's Realtime API (GA): a translator that knows no transport, and its HTTP routes."""

@@ -1,0 +1,65 @@
+"""What a client is told of what cannot be: OpenAI's error object, the same in events and in HTTP answers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from voxrtc.events import Notice
+from voxrtc.server.realtime.shapes import Json, event
+
+INVALID = "invalid_request_error"
+SERVER = "server_error"
+
+BROKEN = frozenset({"models_failed", "host_lost"})
+"""Notices about something that is not the client's to mend."""
+RENAMED = {
+    "busy": "conversation_already_has_active_response",
+    "empty_turn": "input_audio_buffer_commit_empty",
+    "bad_config": "invalid_value",
+}
+"""Codes of notices that OpenAI has names of its own for."""
+
+
+class Refused(ValueError):
+    """Something that a client asks for cannot be had. ``param``: the path of what is wrong in what it sent."""
+
+    def __init__(self, message: str, code: str = "invalid_value", param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+
+
+def body(message: str, kind: str, code: str | None, param: str | None = None) -> Json:
+    """The error object."""
+    return {"type": kind, "code": code, "message": message, "param": param}
+
+
+def refusal(refused: Refused, client_event: str | None) -> str:
+    """The event ``error`` about the client's event of that id."""
+    error = body(str(refused), INVALID, refused.code, refused.param)
+    return event("error", error=error | {"event_id": client_event})
+
+
+def complaint(notice: Notice, client_event: str | None) -> str:
+    """The event ``error`` for what the call tells, about the client's event of that id where it follows from one."""
+    kind = SERVER if notice.code in BROKEN else INVALID
+    error = body(notice.message, kind, RENAMED.get(notice.code, notice.code))
+    return event("error", error=error | {"event_id": client_event})
+
+
+def converted(raw: object, kind: Any, where: str = "") -> Any:
+    """``raw`` as the msgspec type ``kind``. Raises Refused with the path below ``where`` of what does not fit."""
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message)
+        param = where + path.rstrip("`")
+        if unknown is not None:
+            param = f"{param}.{unknown[1]}"
+        code = "unknown_parameter" if unknown else "missing_required_parameter" if "missing" in message else "invalid"
+        code = "invalid_value" if code == "invalid" else code
+        raise Refused(f"{message}.", code, param.lstrip(".") or None) from None
