@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from voxrtc.languages import ALL
-from voxrtc.urls import STUN_URL, TURN_URL, check_host_port, check_http_url, check_public_ip, check_urls, ip_version
+from voxrtc.urls import (
+    STUN_URL,
+    TURN_URL,
+    check_host_port,
+    check_http_url,
+    check_public_ip,
+    check_reachable,
+    check_urls,
+    ip_version,
+)
 
 SHORTEST_CALL_S = 10.0
 """The least that ``dialogue.max_call_s`` may be."""
@@ -310,6 +319,16 @@ class Emotion(Section):
         return {**default.model_dump(), **given} if isinstance(given, dict) else given
 
 
+class Sources(Section):
+    allow: list[str] = Field([], max_length=256)
+    max_mb: int = Field(64, ge=1, le=1_024)
+    max_minutes: float = Field(60.0, gt=0.0, le=1_440.0)
+    timeout_s: Seconds = 30.0
+    at_once: int = Field(2, ge=1, le=64)
+
+    _allow = field_validator("allow")(check_reachable)
+
+
 class Metrics(Section):
     enabled: bool = True
 
@@ -325,6 +344,7 @@ class Settings(Section):
     remote: Remote = Remote()
     tts: Tts = Tts()
     emotion: Emotion = Emotion()
+    sources: Sources = Sources()
     metrics: Metrics = Metrics()
 
     @property

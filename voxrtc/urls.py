@@ -52,6 +52,17 @@ def check_http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def check_reachable(rules: list[str]) -> list[str]:
+    """``rules``, each of which is a host name, an address, or a network (10.0.0.0/8)."""
+    for rule in rules:
+        try:
+            ipaddress.ip_network(rule, strict=False)
+        except ValueError:
+            if re.fullmatch(HOST, rule) is None:
+                raise ValueError(f"{rule!r}: must be a host name, an address, or a network as 10.0.0.0/8") from None
+    return rules
+
+
 def check_public_ip(text: str) -> str:
     """``text``, which is an address that callers may reach, says how to learn one, or is empty."""
     if text in ("", "ec2", "stun"):

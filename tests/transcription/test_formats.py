@@ -35,7 +35,7 @@ def test_text() -> None:
 
 
 def test_json() -> None:
-    assert json.loads(to_json(SAID)) == {"text": SAID.text}
+    assert json.loads(to_json(SAID)) == {"text": SAID.text, "usage": {"type": "duration", "seconds": 3701}}
     assert "世界" in to_json(SAID), "signs are written as they are"
 
 
@@ -48,9 +48,11 @@ def test_verbose_json() -> None:
         "duration": 3700.25,
         "text": SAID.text,
         "confidence": round(SAID.confidence, 3),
+        "usage": {"type": "duration", "seconds": 3701},
     }
     assert [s["id"] for s in segments] == [0, 1, 2]
     assert (segments[0]["start"], segments[0]["end"], segments[0]["text"]) == (0.32, 2.0, "Hello <there> & --> you.")
+    assert (segments[0]["seek"], segments[0]["tokens"], segments[0]["no_speech_prob"]) == (32, [], 0.0)
     assert segments[1]["avg_logprob"] == pytest.approx(-0.693, abs=1e-3)
     assert json.loads(to_verbose_json(NOTHING))["segments"] == []
 

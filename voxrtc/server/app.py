@@ -11,10 +11,11 @@ from pathlib import Path
 from aiohttp import web
 
 from voxrtc.calls import Calls
-from voxrtc.errors import BadClip, BadMemory, CallsFull, SdpError, UnknownCall, VoxrtcError, frames
+from voxrtc.errors import AudioError, BadClip, BadMemory, CallsFull, SdpError, UnknownCall, VoxrtcError, frames
 from voxrtc.metrics import Metrics
-from voxrtc.server import cors, offer, ops, smallwebrtc, voices
-from voxrtc.server.keys import CALLS, CLIPS, METRICS, SETTINGS, STATUS
+from voxrtc.server import cors, offer, openapi, ops, smallwebrtc, speech, transcribe, voices
+from voxrtc.server.keys import CALLS, CLIPS, FILES, METRICS, SETTINGS, SPEECHES, STATUS
+from voxrtc.server.openapi import OPERATIONS
 from voxrtc.server.realtime import routes as realtime
 from voxrtc.server.realtime.access import SECRETS
 from voxrtc.server.realtime.secrets import Secrets
@@ -44,9 +45,13 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
         raise VoxrtcError(f"{WEB}: the page is not there; install voxrtc from its repository with pip install -e .")
     app = web.Application(middlewares=[headers, errors], client_max_size=settings.server.max_body_kb * 1024)
     app[SETTINGS], app[CALLS], app[STATUS], app[METRICS] = settings, calls, status, metrics
-    app[CLIPS] = asyncio.Semaphore(voices.AT_ONCE)
+    app[CLIPS], app[SPEECHES] = asyncio.Semaphore(voices.AT_ONCE), asyncio.Semaphore(speech.AT_ONCE)
+    app[FILES] = asyncio.Semaphore(settings.sources.at_once)
     app.add_routes(offer.routes)
     app.add_routes(voices.routes)
+    app.add_routes(transcribe.routes)
+    app.add_routes(speech.routes)
+    app.add_routes(openapi.routes)
     cors.share(app, smallwebrtc.routes)
     app[SECRETS] = Secrets()
     cors.share(app, realtime.routes)
@@ -55,6 +60,9 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
     for file in sorted(path for path in WEB.iterdir() if path.is_file() and not path.name.startswith(".")):
         # Each file by its name: nothing else can be asked for, however the path is spelt.
         app.router.add_get(f"/{file.name}", partial(page, file))
+    # What says nothing of itself in OPENAPI is missed by tests/server/test_openapi.py.
+    described = (offer, voices, transcribe, speech, openapi, smallwebrtc, realtime, ops)
+    app[OPERATIONS] = openapi.of_pages(WEB) | openapi.of(described)
     return app
 
 
@@ -120,6 +128,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.json_response(error_body("unknown_call", str(error)), status=404)
     except BadClip as error:
         return web.json_response(error_body("bad_clip", str(error)), status=400)
+    except AudioError as error:
+        return web.json_response(error_body("bad_audio", str(error)), status=400)
     except VoxrtcError as error:
         return web.json_response(error_body("bad_request", str(error)), status=400)
     except web.HTTPException as error:

@@ -14,7 +14,9 @@ from aiohttp import web
 
 from voxrtc.media import turn
 from voxrtc.media.ice import Trickled
+from voxrtc.server import openapi
 from voxrtc.server.keys import CALLS, SETTINGS
+from voxrtc.server.openapi import Operation, Reply
 
 routes = web.RouteTableDef()
 
@@ -48,18 +50,19 @@ class Trickle(msgspec.Struct, frozen=True):
     candidates: list[TrickledCandidate]
 
 
-async def read_json(request: web.Request, kind: type[T]) -> T:
+async def read_json(request: web.Request, kind: type[T], most: int | None = None, seconds: float | None = None) -> T:
     """The request's body as ``kind``: 415 if it is not called JSON, 408 if it comes too slowly, 400 if it is none,
-    422 if it is wrong."""
+    422 if it is wrong. ``most``: bytes of it, in place of server.max_body_kb; ``seconds``: in which it must come."""
     if request.content_type not in ("application/json", "text/json"):
         raise web.HTTPUnsupportedMediaType(text=f"send application/json, not {request.content_type}")
     if "Content-Encoding" in request.headers:
         raise web.HTTPUnsupportedMediaType(text="send the JSON as it is, without a Content-Encoding")
+    seconds = BODY_S if seconds is None else seconds
     try:
-        async with asyncio.timeout(BODY_S):
-            body = await request.read()
+        async with asyncio.timeout(seconds):
+            body = await (request if most is None else request.clone(client_max_size=most)).read()
     except TimeoutError:
-        raise web.HTTPRequestTimeout(text=f"the body did not come within {BODY_S:g} s") from None
+        raise web.HTTPRequestTimeout(text=f"the body did not come within {seconds:g} s") from None
     except ConnectionError:
         raise web.HTTPBadRequest(text="the connection broke in the middle of the body") from None
     try:
@@ -117,3 +120,45 @@ async def delete_offer(request: web.Request) -> web.Response:
 async def get_ice(request: web.Request) -> web.Response:
     """The servers a caller should know before it makes its offer."""
     return web.json_response({"ice_servers": ice_servers(request)}, headers={"Cache-Control": "no-store"})
+
+
+_ICE: dict[str, Any] = {
+    "type": "array",
+    "items": {"type": "object", "required": ["urls"], "description": "an entry of RTCConfiguration.iceServers"},
+}
+_ANSWER = openapi.struct(
+    {
+        "sdp": {"type": "string"},
+        "type": {"const": "answer"},
+        "session": {"type": "string", "description": "the call's name"},
+        "resume": {"type": "string", "description": "brings the session back"},
+        "ice_servers": _ICE,
+    }
+)
+_CANDIDATE = openapi.struct(
+    {
+        "candidate": {"type": "string"},
+        "sdp_mid": {"type": ["string", "null"]},
+        "sdp_mline_index": {"type": ["integer", "null"]},
+    }
+)
+_CANDIDATES = openapi.struct({"candidates": {"type": "array", "items": _CANDIDATE}})
+OPENAPI = {
+    ("POST", "/offer"): Operation(
+        "Begin a call by WebRTC, or bring a session back",
+        replies={200: Reply("Our answer", {"application/json": _ANSWER})},
+        errors=(400, 408, 413, 415, 422, 503),
+        body=Offer,
+    ),
+    ("PATCH", "/offer/{session}"): Operation(
+        "Candidates that came after the offer",
+        replies={200: Reply("Ours that came after the answer", {"application/json": _CANDIDATES}), 204: Reply("None")},
+        errors=(400, 404, 408, 413, 415, 422),
+        body=Trickle,
+    ),
+    ("DELETE", "/offer/{session}"): Operation("Hang up", replies={204: Reply("The call is over")}, errors=(400, 404)),
+    ("GET", "/ice"): Operation(
+        "The servers that a caller should know before its offer",
+        replies={200: Reply("For RTCConfiguration", {"application/json": openapi.struct({"ice_servers": _ICE})})},
+    ),
+}

@@ -10,6 +10,7 @@ from aiohttp import web
 from voxrtc import __version__
 from voxrtc.metrics import CONTENT_TYPE, Metrics
 from voxrtc.server.keys import CALLS, METRICS, SETTINGS, STATUS
+from voxrtc.server.openapi import Operation, Reply, struct
 
 health_routes = web.RouteTableDef()
 metrics_routes = web.RouteTableDef()
@@ -76,3 +77,44 @@ def _called(task: asyncio.Task[Any]) -> str:
     """Its name; of one that was given none, what it runs, which does not change from one look to the next."""
     name = task.get_name()
     return getattr(task.get_coro(), "__qualname__", name) if name.startswith("Task-") else name
+
+
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 0}
+_HEALTH = struct(
+    {
+        "status": {"enum": ["ok", "loading", "draining"]},
+        "version": _TEXT,
+        "uptime_s": {"type": "number"},
+        "calls": _COUNT,
+        "sessions_waiting": _COUNT,
+        "max_calls": _COUNT,
+        "profile": {"type": ["string", "null"]},
+        "counts": {"type": "object"},
+        "latency_ms": {"type": "object"},
+    }
+)
+_READY = struct(
+    {
+        "status": {"const": "ready"},
+        "profile": _TEXT,
+        "hears": _TEXT,
+        "thinks": _TEXT,
+        "speaks": _TEXT,
+        "languages": {"type": "array", "items": _TEXT},
+        "voices": {"type": "object", "additionalProperties": {"type": "array", "items": _TEXT}},
+    }
+)
+_NOT_YET = struct({"status": {"enum": ["loading", "draining"]}, "what": _TEXT, "fraction": {"type": "number"}})
+OPENAPI = {
+    ("GET", "/health"): Operation(
+        "How the server does", replies={200: Reply("It serves", {"application/json": _HEALTH})}
+    ),
+    ("GET", "/ready"): Operation(
+        "Whether a call would be answered now",
+        replies={
+            200: Reply("It would", {"application/json": _READY}),
+            503: Reply("Not yet, or no more", {"application/json": _NOT_YET}, headers=("Retry-After",)),
+        },
+    ),
+}

@@ -16,7 +16,9 @@ from voxrtc.errors import BadClip, ModelsError
 from voxrtc.models.chatterbox import clips
 from voxrtc.models.tts import names
 from voxrtc.models.wire import Ready
+from voxrtc.server import openapi
 from voxrtc.server.keys import CLIPS, SETTINGS, STATUS
+from voxrtc.server.openapi import Operation, Reply
 
 routes = web.RouteTableDef()
 
@@ -127,3 +129,36 @@ async def _decoded(body: bytes) -> tuple[Samples, int]:
         return await asyncio.to_thread(clips.decode, io.BytesIO(body), clips.THE_CLIP)
     except clips.NotSound as error:
         raise web.HTTPUnsupportedMediaType(text=str(error)) from None
+
+
+_LANGUAGES = {"type": "array", "items": {"type": "string"}}
+_VOICE = openapi.struct(
+    {
+        "voice": {"type": "string"},
+        "languages": _LANGUAGES,
+        "default": {"type": "boolean"},
+        "cloned": {"type": "boolean", "description": "made of a clip over HTTP"},
+    }
+)
+_MADE = {"application/json": openapi.struct({"voice": {"type": "string"}, "languages": _LANGUAGES})}
+OPENAPI = {
+    ("GET", "/voices"): Operation(
+        "The voices there are",
+        replies={
+            200: Reply(
+                "The default one first",
+                {"application/json": openapi.struct({"voices": {"type": "array", "items": _VOICE}})},
+            )
+        },
+        errors=(503,),
+    ),
+    ("PUT", "/voices/{name}"): Operation(
+        "Make a voice of a clip",
+        replies={200: Reply("It replaced one of that name", _MADE), 201: Reply("There is a new voice", _MADE)},
+        errors=(400, 403, 408, 409, 413, 415, 422, 501, 503),
+        body={"audio/*": {"type": "string", "format": "binary"}},
+    ),
+    ("DELETE", "/voices/{name}"): Operation(
+        "Forget a voice that was made of a clip", replies={204: Reply("It is gone")}, errors=(404, 409, 503)
+    ),
+}

@@ -26,7 +26,7 @@ def to_text(transcript: Transcript) -> str:
 
 
 def to_json(transcript: Transcript) -> str:
-    return _dump({"text": transcript.text})
+    return _dump({"text": transcript.text, "usage": usage(transcript.duration_s)})
 
 
 def to_verbose_json(transcript: Transcript) -> str:
@@ -59,10 +59,12 @@ RENDERERS: dict[str, Callable[[Transcript], str]] = {
 
 
 def verbose(transcript: Transcript) -> dict[str, Any]:
-    """OpenAI's TranscriptionVerbose, as far as it is known, and ``confidence`` of the whole and of each segment.
+    """OpenAI's TranscriptionVerbose, and ``confidence`` of the whole and of each segment.
 
     ``avg_logprob`` is the logarithm of the confidence; ``compression_ratio`` is whisper's measure of repetition (bytes
-    of the text by those of its zlib form).
+    of the text by those of its zlib form); ``seek`` is where the window begins, in whisper's frames of 10 ms. What is
+    not known has a constant: ``tokens`` is empty, since none cross the wire, ``temperature`` is 0, as the likeliest
+    words are taken, and ``no_speech_prob`` is 0, as windows without speech make no segment.
     """
     return {
         "task": "transcribe",
@@ -71,19 +73,29 @@ def verbose(transcript: Transcript) -> dict[str, Any]:
         "text": transcript.text,
         "confidence": round(transcript.confidence, 3),
         "segments": [_verbose(number, segment) for number, segment in enumerate(transcript.segments)],
+        "usage": usage(transcript.duration_s),
     }
+
+
+def usage(seconds: float) -> dict[str, Any]:
+    """What OpenAI's answers tell of the cost: the recording's seconds, rounded up."""
+    return {"type": "duration", "seconds": math.ceil(seconds)}
 
 
 def _verbose(number: int, segment: Segment) -> dict[str, Any]:
     data = segment.text.encode()
     return {
         "id": number,
+        "seek": round(100 * segment.start_s),
         "start": round(segment.start_s, 3),
         "end": round(segment.end_s, 3),
         "text": segment.text,
+        "tokens": [],
+        "temperature": 0.0,
         "confidence": round(segment.confidence, 3),
         "avg_logprob": round(math.log(max(segment.confidence, 1e-6)), 3),
         "compression_ratio": round(len(data) / len(zlib.compress(data)), 3),
+        "no_speech_prob": 0.0,
     }
 
 
