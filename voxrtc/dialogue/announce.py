@@ -26,6 +26,8 @@ class CallClock:
     def join(self) -> None:
         """A new peer is heard from now on; its positions, wherever they begin, follow those of the last."""
         self._offset = None
+        if self._ticked is None:  # who types may be answered before anything is heard
+            self._ticked = asyncio.get_running_loop().time()
 
     def tick(self, block: Block) -> Block:
         """The time of ``block`` has come; returns it with its position in the call."""
@@ -39,7 +41,7 @@ class CallClock:
 
     def time_of(self, position: int) -> float:
         """``loop.time()`` when the sample at ``position`` came in."""
-        assert self._ticked is not None  # whoever has a position has heard something
+        assert self._ticked is not None  # whoever has a position has a line
         return self._ticked - (self.now - position) / HEARD_RATE
 
     def position_at(self, time: float) -> int:
