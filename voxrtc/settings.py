@@ -46,6 +46,11 @@ class Ops(Section):
     port: Port = 8005
 
 
+class Tcp(Section):
+    host: str = "127.0.0.1"
+    port: Port = 0
+
+
 class Media(Section):
     public_ip: str = ""
     stun_server: str = "stun.l.google.com:19302"
@@ -336,6 +341,7 @@ class Metrics(Section):
 class Settings(Section):
     server: Server = Server()
     ops: Ops = Ops()
+    tcp: Tcp = Tcp()
     media: Media = Media()
     turn: Turn = Turn()
     endpointing: Endpointing = Endpointing()

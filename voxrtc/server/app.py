@@ -13,7 +13,7 @@ from aiohttp import web
 from voxrtc.calls import Calls
 from voxrtc.errors import AudioError, BadClip, BadMemory, CallsFull, SdpError, UnknownCall, VoxrtcError, frames
 from voxrtc.metrics import Metrics
-from voxrtc.server import cors, offer, openapi, ops, smallwebrtc, speech, transcribe, voices
+from voxrtc.server import cors, offer, openapi, ops, smallwebrtc, speech, transcribe, voices, websocket
 from voxrtc.server.keys import CALLS, CLIPS, FILES, METRICS, SETTINGS, SPEECHES, STATUS
 from voxrtc.server.openapi import OPERATIONS
 from voxrtc.server.realtime import routes as realtime
@@ -52,6 +52,7 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
     app.add_routes(transcribe.routes)
     app.add_routes(speech.routes)
     app.add_routes(openapi.routes)
+    app.add_routes(websocket.routes)
     cors.share(app, smallwebrtc.routes)
     app[SECRETS] = Secrets()
     cors.share(app, realtime.routes)
@@ -61,7 +62,7 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
         # Each file by its name: nothing else can be asked for, however the path is spelt.
         app.router.add_get(f"/{file.name}", partial(page, file))
     # What says nothing of itself in OPENAPI is missed by tests/server/test_openapi.py.
-    described = (offer, voices, transcribe, speech, openapi, smallwebrtc, realtime, ops)
+    described = (offer, voices, transcribe, speech, openapi, websocket, smallwebrtc, realtime, ops)
     app[OPERATIONS] = openapi.of_pages(WEB) | openapi.of(described)
     return app
 

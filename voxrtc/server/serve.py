@@ -8,8 +8,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -22,6 +22,7 @@ from voxrtc.models.client import HostClient
 from voxrtc.models.wire import Ready
 from voxrtc.server.app import make_app, make_ops_app, make_runner
 from voxrtc.server.status import Status
+from voxrtc.server.tcp import TcpPort
 from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ async def running(settings: Settings, progress: Callable[[str, float], None]) ->
     status = Status(host)
     networks = await asyncio.to_thread(Networks.load, settings)
     calls = Calls(settings, host, networks, metrics)
+    tcp = TcpPort(settings, calls, metrics)
     app = make_app(settings, calls, status, metrics)
 
     def report(what: str, fraction: float) -> None:
@@ -59,11 +61,15 @@ async def running(settings: Settings, progress: Callable[[str, float], None]) ->
         stack.callback(networks.close)
         stack.push_async_callback(host.close)
         stack.push_async_callback(_close_all, runners)
+        stack.push_async_callback(tcp.close)
         stack.push_async_callback(calls.close)
         stack.callback(status.drain)
         url = await _listen(app, "server", settings.server.host, settings.server.port, runners)
         if settings.ops.port:
             await _listen(make_ops_app(app), "ops", settings.ops.host, settings.ops.port, runners)
+        if settings.tcp.port:
+            with _binding("tcp", settings.tcp.host, settings.tcp.port):
+                await tcp.open()
         ready = await host.start(report)
         await calls.warm()
         status.warm = True
@@ -102,11 +108,17 @@ async def _listen(app: web.Application, section: str, host: str, port: int, runn
     runner = make_runner(app)
     await runner.setup()
     runners.append(runner)
-    try:
+    with _binding(section, host, port):
         await web.TCPSite(runner, host, port, reuse_address=True).start()
+    return f"http://{_shown(host)}:{runner.addresses[0][1]}"
+
+
+@contextmanager
+def _binding(section: str, host: str, port: int) -> Generator[None, None, None]:
+    try:
+        yield
     except OSError as error:
         raise VoxrtcError(f"cannot listen on {_shown(host, host)}:{port}: {_why(error, section)}") from None
-    return f"http://{_shown(host)}:{runner.addresses[0][1]}"
 
 
 def _why(error: OSError, section: str) -> str:
