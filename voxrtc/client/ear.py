@@ -184,7 +184,7 @@ class Ear:
 
 def write_wav(file: Path, pcm: NDArray[Any]) -> None:
     """Write 16-bit samples (n,) as 24 kHz mono."""
-    with wave.open(str(file), "wb") as out:
+    with file.open("wb") as raw, wave.open(raw, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(SPOKEN_RATE)
