@@ -26,6 +26,7 @@ Schema = Mapping[str, Any]
 
 REASONS = {
     400: "The request is not as it should be",
+    401: "The Authorization header is not as it should be",
     403: "It is not allowed here",
     404: "There is no such thing here",
     405: "Not with this method",
@@ -35,6 +36,7 @@ REASONS = {
     415: "The body is of a type that is not taken here",
     422: "The body can be read, and is not as it should be",
     426: "Only as a WebSocket",
+    429: "Too many; Retry-After says when to try again",
     501: "Not with what is configured",
     503: "Not now; Retry-After says when to try again",
 }
@@ -60,12 +62,13 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One method of one path. ``body``: a msgspec type for JSON, or schemas by media type. ``errors``: statuses with
-    the body that errors have (app.error_body). ``parameters``: schemas of those in the path that are not any text, and,
-    as "query:NAME", of those in the query."""
+    the body that errors have (app.error_body), or ``error``. ``parameters``: schemas of those in the path
+    that are not any text, and, as "query:NAME", of those in the query."""
 
     summary: str
     replies: Mapping[int, Reply]
     errors: tuple[int, ...] = ()
+    error: Schema = field(default_factory=lambda: ERROR)
     body: Mapping[str, Schema] | type | None = None
     parameters: Mapping[str, Schema] = field(default_factory=dict)
 
@@ -90,8 +93,9 @@ def of_pages(folder: Path) -> dict[tuple[str, str], Operation]:
 
 
 def _page(name: str) -> Operation:
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return Operation(f"The page: {name}", replies={200: Reply("The file", {kind: {"type": "string"}})})
+    kind = mimetypes.MimeTypes().guess_type(name)[0] or "application/octet-stream"
+    schema = {"type": "object" if kind.endswith("json") else "string"}
+    return Operation(f"The page: {name}", replies={200: Reply("The file", {kind: schema})})
 
 
 @routes.get("/openapi.json")
@@ -142,12 +146,12 @@ def _operation(path: str, operation: Operation, schemas: Mapping[type, Schema]) 
         if reply.headers:
             answer["headers"] = {name: {"schema": {"type": "string"}} for name in reply.headers}
     for status in operation.errors:
-        responses[str(status)] = _error(status)
+        responses[str(status)] = _error(status, operation.error)
     return told
 
 
-def _error(status: int) -> dict[str, Any]:
-    told: dict[str, Any] = {"description": REASONS[status], "content": {"application/json": {"schema": ERROR}}}
+def _error(status: int, schema: Schema) -> dict[str, Any]:
+    told: dict[str, Any] = {"description": REASONS[status], "content": {"application/json": {"schema": schema}}}
     if status == 503:
         told["headers"] = {"Retry-After": {"required": True, "schema": {"type": "integer"}}}
     return told

@@ -16,6 +16,7 @@ from voxrtc.errors import UnknownCall
 from voxrtc.media.ice import Trickled
 from voxrtc.server.keys import CALLS
 from voxrtc.server.offer import MAX_CANDIDATES, TrickledCandidate, ice_servers, read_json
+from voxrtc.server.openapi import Operation, Reply, struct
 from voxrtc.server.rtvi import Rtvi
 
 routes = web.RouteTableDef()
@@ -96,3 +97,32 @@ def _check_session(request: web.Request) -> None:
             uuid.UUID(named)
     except ValueError:
         raise web.HTTPNotFound(text="there is no such session; POST /start names one") from None
+
+
+_TEXT = {"type": "string"}
+_STARTED = struct({"sessionId": _TEXT, "iceConfig": struct({"iceServers": {"type": "array"}})})
+_ANSWER = struct({"sdp": _TEXT, "type": {"const": "answer"}, "pc_id": _TEXT})
+_OFFER = Operation(
+    "Begin a call in pipecat's dialect (SmallWebRTC), or bring a session back",
+    replies={200: Reply("Our answer", {"application/json": _ANSWER})},
+    errors=(400, 404, 408, 413, 415, 422, 503),
+    body=Offer,
+)
+_TRICKLE = Operation(
+    "Candidates that came after the offer",
+    replies={200: Reply("They are taken", {"application/json": struct({"status": {"const": "success"}})})},
+    errors=(400, 404, 408, 413, 415, 422),
+    body=Trickle,
+)
+OPENAPI = {
+    ("POST", "/start"): Operation(
+        "Name a session of pipecat's dialect",
+        replies={200: Reply("Its name, and the servers to know", {"application/json": _STARTED})},
+        errors=(400, 408, 413, 415, 422),
+        body=Start,
+    ),
+    ("POST", "/api/offer"): _OFFER,
+    ("POST", SESSION + "/api/offer"): _OFFER,
+    ("PATCH", "/api/offer"): _TRICKLE,
+    ("PATCH", SESSION + "/api/offer"): _TRICKLE,
+}

@@ -156,7 +156,7 @@ OPENAPI = {
         "Make a voice of a clip",
         replies={200: Reply("It replaced one of that name", _MADE), 201: Reply("There is a new voice", _MADE)},
         errors=(400, 403, 408, 409, 413, 415, 422, 501, 503),
-        body={"audio/*": {"type": "string", "format": "binary"}},
+        body={"application/octet-stream": {"type": "string", "format": "binary"}},
     ),
     ("DELETE", "/voices/{name}"): Operation(
         "Forget a voice that was made of a clip", replies={204: Reply("It is gone")}, errors=(404, 409, 503)

@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Meta
 
 from voxrtc.errors import CallsFull, SdpError, UnknownCall
 from voxrtc.server.keys import CALLS, METRICS, SETTINGS, STATUS
 from voxrtc.server.offer import BODY_S, read_json
+from voxrtc.server.openapi import Operation, Reply, struct
 from voxrtc.server.realtime import access
 from voxrtc.server.realtime.dialect import Realtime
 from voxrtc.server.realtime.errors import INVALID, SERVER, Refused, body
@@ -150,7 +152,7 @@ async def _offered(request: web.Request) -> tuple[str, dict[str, Any]]:
 async def _form(request: web.Request) -> tuple[str, dict[str, Any]]:
     try:
         form = await request.post()
-    except ValueError:
+    except (ValueError, HttpProcessingError):
         raise Refused("The body is not multipart/form-data.") from None
     sdp, session = _field(form.get("sdp")), _field(form.get("session"))
     if sdp is None:
@@ -169,3 +171,32 @@ def _field(value: str | bytes | bytearray | web.FileField | None) -> str | None:
     if isinstance(value, web.FileField):
         return value.file.read().decode()
     return value if value is None or isinstance(value, str) else value.decode()
+
+
+_TEXT = {"type": "string"}
+_NULLABLE = {"type": ["string", "null"]}
+_COMPLAINT = struct({"error": struct({"type": _TEXT, "code": _NULLABLE, "message": _TEXT, "param": _NULLABLE})})
+_SECRET = struct({"value": _TEXT, "expires_at": {"type": "integer"}, "session": {"type": "object"}})
+_FORM = {"type": "object", "required": ["sdp"], "properties": {"sdp": _TEXT, "session": _TEXT}}
+_CALL = Operation(
+    "Begin a call in the dialect of OpenAI's Realtime API",
+    replies={201: Reply("Our answer", {SDP: _TEXT}, headers=("Location",))},
+    errors=(400, 401, 408, 413, 415, 503),
+    error=_COMPLAINT,
+    body={SDP: _TEXT, "multipart/form-data": _FORM},
+    parameters={"query:model": _TEXT},
+)
+OPENAPI = {
+    ("POST", "/v1/realtime/client_secrets"): Operation(
+        "A key for a page, with the session that its call will have",
+        replies={200: Reply("The key", {"application/json": _SECRET})},
+        errors=(400, 401, 408, 413, 415, 422, 429, 503),
+        error=_COMPLAINT,
+        body=NewSecret,
+    ),
+    ("POST", "/v1/realtime/calls"): _CALL,
+    ("POST", "/v1/realtime"): _CALL,
+    ("POST", "/v1/realtime/calls/{call}/hangup"): Operation(
+        "Hang up", replies={200: Reply("The call is over")}, errors=(400, 401, 404), error=_COMPLAINT
+    ),
+}
