@@ -50,6 +50,9 @@ def struct(properties: Mapping[str, Schema], *, optional: tuple[str, ...] = ()) 
     return {"type": "object", "properties": dict(properties), "required": required, "additionalProperties": False}
 
 
+ERROR: Schema = struct({"error": {"$ref": REF.format(name="Error")}})
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """One status of an answer. ``content``: schemas by media type; a schema alone for JSON; None for no body."""
@@ -77,7 +80,6 @@ Operations = Mapping[tuple[str, str], Operation]
 OPERATIONS: web.AppKey[Operations] = web.AppKey("operations", dict)
 """What the routes of an application are, by method and path."""
 
-ERROR = struct({"error": {"$ref": REF.format(name="Error")}})
 _ERROR = struct({"code": {"type": "string"}, "message": {"type": "string"}})
 
 
