@@ -52,6 +52,12 @@ class Guard:
     max_redirects: int = 5
 
 
+async def process_audio_from_url(source: str, *, guard: Guard | None = None) -> Samples:
+    """The audio of a URL, a data: URL, base64 or a path: mono float32 (samples,) at 16 kHz. For programs, which may
+    name their own files; without a ``guard`` of theirs only public addresses are read from. Raises AudioError."""
+    return await load(source, guard or Guard(allow_paths=True))
+
+
 async def load(source: str, guard: Guard | None = None) -> Samples:
     """The audio that ``source`` names: mono float32 (n,) at 16 kHz, n > 0.
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import av
 import numpy as np
 
-from voxrtc.audio import SPOKEN_RATE, Samples
+from voxrtc.audio import SPOKEN_RATE, Samples, to_pcm16
 
 UNKNOWN = 0xFFFF_FFFF
 """The size of a WAV file that is not known when it begins; players read to the end of the stream."""
@@ -31,7 +31,7 @@ class Plain:
 
     def feed(self, samples: Samples) -> bytes:
         header, self._header = self._header, b""
-        return header + (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+        return header + to_pcm16(samples)
 
     def finish(self) -> bytes:
         header, self._header = self._header, b""
@@ -69,7 +69,7 @@ class Compressed:
         self._at = 0
 
     def feed(self, samples: Samples) -> bytes:
-        whole = (np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16)[np.newaxis]
+        whole = np.frombuffer(to_pcm16(samples), "<i2")[np.newaxis]
         frame = av.AudioFrame.from_ndarray(whole, format="s16", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = SPOKEN_RATE, self._at, Fraction(1, SPOKEN_RATE)
         self._at += samples.size

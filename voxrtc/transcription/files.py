@@ -9,6 +9,7 @@ from voxrtc.audio import Samples
 from voxrtc.config import load as load_settings
 from voxrtc.models.client import HostClient
 from voxrtc.models.client import Progress as Loading
+from voxrtc.models.verbs import Models
 from voxrtc.settings import Settings
 from voxrtc.sources import Guard
 from voxrtc.transcription.transcript import Transcript
@@ -34,6 +35,25 @@ async def transcribe(
     """
     settings = settings or load_settings(None)
     return await hear(await read(source, guard), language, settings, progress)
+
+
+async def transcribe_from_url(
+    source: str,
+    language: str | None = None,
+    *,
+    models: Models | None = None,
+    settings: Settings | None = None,
+    guard: Guard | None = None,
+) -> str:
+    """The words in a URL, a data: URL, base64 or a path. For programs, which may name their own files; without a
+    ``guard`` of theirs only public addresses are read from.
+
+    ``models``: a models.client.HostClient that was started, to be used again and again; without one, those of
+    ``settings`` are loaded for this one call. Raises as transcribe()."""
+    guard = guard or Guard(allow_paths=True)
+    if models is None:
+        return (await transcribe(source, language, settings=settings, guard=guard)).text
+    return (await transcribe_with(models, await read(source, guard), language)).text
 
 
 async def read(source: str | bytes, guard: Guard | None = None) -> Samples:

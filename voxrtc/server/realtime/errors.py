@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from voxrtc.events import Notice
+from voxrtc.server.openapi import struct
 from voxrtc.server.realtime.shapes import Json, event
 
 INVALID = "invalid_request_error"
@@ -35,6 +36,17 @@ class Refused(ValueError):
 def body(message: str, kind: str, code: str | None, param: str | None = None) -> Json:
     """The error object."""
     return {"type": kind, "code": code, "message": message, "param": param}
+
+
+_NULLABLE = {"type": ["string", "null"]}
+SHAPE = struct(
+    {
+        "error": struct(
+            {"type": {"type": "string"}, "code": _NULLABLE, "message": {"type": "string"}, "param": _NULLABLE}
+        )
+    }
+)
+"""What HTTP answers of errors are, as a JSON schema."""
 
 
 def refusal(refused: Refused, client_event: str | None) -> str:

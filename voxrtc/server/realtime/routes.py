@@ -19,7 +19,7 @@ from voxrtc.server.offer import BODY_S, read_json
 from voxrtc.server.openapi import Operation, Reply, struct
 from voxrtc.server.realtime import access
 from voxrtc.server.realtime.dialect import Realtime
-from voxrtc.server.realtime.errors import INVALID, SERVER, Refused, body
+from voxrtc.server.realtime.errors import INVALID, SERVER, SHAPE, Refused, body
 from voxrtc.server.realtime.session import House
 
 routes = web.RouteTableDef()
@@ -174,15 +174,13 @@ def _field(value: str | bytes | bytearray | web.FileField | None) -> str | None:
 
 
 _TEXT = {"type": "string"}
-_NULLABLE = {"type": ["string", "null"]}
-_COMPLAINT = struct({"error": struct({"type": _TEXT, "code": _NULLABLE, "message": _TEXT, "param": _NULLABLE})})
 _SECRET = struct({"value": _TEXT, "expires_at": {"type": "integer"}, "session": {"type": "object"}})
 _FORM = {"type": "object", "required": ["sdp"], "properties": {"sdp": _TEXT, "session": _TEXT}}
 _CALL = Operation(
     "Begin a call in the dialect of OpenAI's Realtime API",
     replies={201: Reply("Our answer", {SDP: _TEXT}, headers=("Location",))},
     errors=(400, 401, 408, 413, 415, 503),
-    error=_COMPLAINT,
+    error=SHAPE,
     body={SDP: _TEXT, "multipart/form-data": _FORM},
     parameters={"query:model": _TEXT},
 )
@@ -191,12 +189,12 @@ OPENAPI = {
         "A key for a page, with the session that its call will have",
         replies={200: Reply("The key", {"application/json": _SECRET})},
         errors=(400, 401, 408, 413, 415, 422, 429, 503),
-        error=_COMPLAINT,
+        error=SHAPE,
         body=NewSecret,
     ),
     ("POST", "/v1/realtime/calls"): _CALL,
     ("POST", "/v1/realtime"): _CALL,
     ("POST", "/v1/realtime/calls/{call}/hangup"): Operation(
-        "Hang up", replies={200: Reply("The call is over")}, errors=(400, 401, 404), error=_COMPLAINT
+        "Hang up", replies={200: Reply("The call is over")}, errors=(400, 401, 404), error=SHAPE
     ),
 }
