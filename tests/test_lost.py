@@ -43,8 +43,9 @@ async def exchange() -> AsyncIterator[Open]:
 
 def peer_of(one: Exchange) -> Peer:
     (call,) = one.calls._calls.values()
-    assert call.peer is not None
-    return call.peer
+    assert call.leg is not None
+    assert isinstance(call.leg.line, Peer)
+    return call.leg.line
 
 
 async def lost(one: Exchange, reason: str) -> None:

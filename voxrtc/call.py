@@ -68,6 +68,8 @@ class Call:
         """Who carries it now."""
         self.ending: Ending | None = None
         """Set once it is to end; nobody can take it up any more."""
+        self.waits_s = settings.dialogue.resume_s
+        """For a caller who is gone."""
         self._coming: deque[Leg] = deque()
         self._aside = Tasks(self._broke)
         self._closing: set[asyncio.Task[None]] = set()
@@ -78,7 +80,6 @@ class Call:
         self._told_lost = False
         self._talked = False
         self._left = "lost", ""
-        self._resume_s = settings.dialogue.resume_s
         self._metrics = metrics
         self._totals = LinkTotals()
         self._began = monotonic()
@@ -199,11 +200,11 @@ class Call:
                 time=time(),
                 reason=reason,
                 detail=detail,
-                waits_s=self._resume_s,
+                waits_s=self.waits_s,
             )
             self.emit(lost)
         try:
-            async with asyncio.timeout(self._resume_s):
+            async with asyncio.timeout(self.waits_s):
                 await self._until(lambda: bool(self._coming))
         except TimeoutError:
             self.end(Ending(reason, "The caller did not come back."))

@@ -85,11 +85,13 @@ class Calls:
         silent_ms: float | None = None,
         dialect: Dialect | None = None,
         first: Sequence[AnyCommand] = (),
+        returns: bool = True,
     ) -> Answered:
         """Answer a caller's offer with a new call, or with the session that ``resume`` names if it still lives.
         A new call goes on from ``memory`` (Memory.to_json). ``silent_ms``: for how long the caller has had nothing on
         the connection that it had. ``dialect``: what is spoken on its data channel; the plain one if none.
         ``first``: what is asked of a new call before its caller asks anything.
+        ``returns``: whether its caller can come back; else a new call is over when its line is.
 
         Raises CallsFull where there is no room (yet), SdpError where the offer cannot be answered, BadMemory.
         """
@@ -106,7 +108,7 @@ class Calls:
             self._answering -= lines
         try:
             # Admitted once more: what lived may have ended meanwhile, and the server may be closing.
-            joined = self.join(Leg(peer, dialect), resume, memory, silent_ms, first)
+            joined = self.join(Leg(peer, dialect), resume, memory, silent_ms, first, returns)
         except (CallsFull, BadMemory):
             await peer.close()
             raise
@@ -119,6 +121,7 @@ class Calls:
         memory: str | None = None,
         silent_ms: float | None = None,
         first: Sequence[AnyCommand] = (),
+        returns: bool = True,
     ) -> Joined:
         """Let ``leg``, whose line may yet have to be connected, carry a new call or the session that ``resume`` names;
         the rest as ``offer``. Raises CallsFull or BadMemory, and then the line is the caller's to close."""
@@ -126,6 +129,7 @@ class Calls:
         self._admit(back)
         call = back or self._begin(self._remembered(memory))
         if back is None:
+            call.waits_s = call.waits_s if returns else 0.0
             for command in first:
                 call.ask(command)
         call.take(leg, None if silent_ms is None else silent_ms / 1000)

@@ -210,3 +210,14 @@ async def test_pages_of_this_machine_may_call(serve: Serve) -> None:
     async with front.http.post(front.url + "/v1/realtime/calls", data="v=0", headers=SDP | origin) as wrong:
         assert wrong.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
         assert "Location" in wrong.headers["Access-Control-Expose-Headers"]
+
+
+async def test_a_call_is_over_with_its_line(serve: Serve) -> None:
+    """Its clients do not come back: a call that waited for one would take the place of another that is waited for."""
+    front = await serve(dialogue={"resume_s": 3600.0})
+    client = Client(front)
+    async with front.http.post(front.url + "/v1/realtime/calls", data=await client.offer(), headers=SDP) as answer:
+        await client.take(await answer.text())
+    await client.until("session.created")
+    await client.close()
+    await front.exchange.settle(active=0, waiting=0)

@@ -116,7 +116,7 @@ async def post_call(request: web.Request) -> web.Response:
     translator = Realtime(house(request))
     named = {"model": model} if (model := request.query.get("model")) else {}
     first = translator.open(secret.session if secret is not None else {}, named, session)
-    answered = await request.app[CALLS].offer(sdp, dialect=translator, first=first)
+    answered = await request.app[CALLS].offer(sdp, dialect=translator, first=first, returns=False)
     headers = {"Location": f"/v1/realtime/calls/{answered.session}", "Cache-Control": "no-store"}
     return web.Response(status=201, text=answered.sdp, content_type=SDP, headers=headers)
 
