@@ -17,6 +17,7 @@ from voxrtc.server import cors, offer, openapi, ops, smallwebrtc, speech, transc
 from voxrtc.server.keys import CALLS, CLIPS, FILES, METRICS, SETTINGS, SPEECHES, STATUS
 from voxrtc.server.openapi import OPERATIONS
 from voxrtc.server.realtime import routes as realtime
+from voxrtc.server.realtime import socket as realtime_socket
 from voxrtc.server.realtime.access import SECRETS
 from voxrtc.server.realtime.secrets import Secrets
 from voxrtc.server.status import Status
@@ -56,13 +57,14 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
     cors.share(app, smallwebrtc.routes)
     app[SECRETS] = Secrets()
     cors.share(app, realtime.routes)
+    app.add_routes(realtime_socket.routes)
     app.add_routes(ops.health_routes)
     app.router.add_get("/", partial(page, WEB / "index.html"))
     for file in sorted(path for path in WEB.iterdir() if path.is_file() and not path.name.startswith(".")):
         # Each file by its name: nothing else can be asked for, however the path is spelt.
         app.router.add_get(f"/{file.name}", partial(page, file))
     # What says nothing of itself in OPENAPI is missed by tests/server/test_openapi.py.
-    described = (offer, voices, transcribe, speech, openapi, websocket, smallwebrtc, realtime, ops)
+    described = (offer, voices, transcribe, speech, openapi, websocket, smallwebrtc, realtime, realtime_socket, ops)
     app[OPERATIONS] = openapi.of_pages(WEB) | openapi.of(described)
     return app
 

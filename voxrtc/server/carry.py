@@ -31,10 +31,13 @@ COMPLAINTS = 50
 class StreamDialect(Dialect, Protocol):
     """A dialect in which sound comes and goes in messages, too."""
 
-    complaints: int
-    """How many messages the caller was told not to be understood."""
-    over: str | None
-    """What ``why_over`` said of the last event that had a word on it."""
+    @property
+    def complaints(self) -> int:
+        """How many messages the caller was told not to be understood."""
+
+    @property
+    def over(self) -> str | None:
+        """What ``why_over`` said of the last event that had a word on it."""
 
     def take(self, message: Message, line: Stream) -> None:
         """A message that came: sound is heard, all else received; what is neither is refused."""

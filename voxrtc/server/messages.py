@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from voxrtc.audio import HEARD_RATE, Samples
+from voxrtc.audio import HEARD_RATE, Samples, from_pcm16, to_pcm16
 from voxrtc.calls import Joined
 from voxrtc.commands import AnyCommand, decode, parse
 from voxrtc.errors import AudioError
@@ -24,16 +23,11 @@ from voxrtc.server.carry import why_over
 MAX_MESSAGE = 65_536
 
 
-def pcm(samples: Samples) -> bytes:
-    """``samples`` (n,) as PCM16, little-endian."""
-    return (np.clip(samples, -1.0, 1.0) * 32767).astype("<i2").tobytes()
-
-
 def unpcm(data: bytes) -> Samples:
     """PCM16 as samples (n,). Raises ValueError for half a sample."""
     if len(data) % 2:
         raise ValueError("PCM16 has two bytes a sample; the sound has an odd number of them")
-    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+    return from_pcm16(data)
 
 
 def unbase64(data: object) -> bytes:
@@ -72,7 +66,7 @@ class Messages:
     def put(self, item: Samples | Order) -> Iterable[Message]:
         if isinstance(item, Order):
             return (_json({"type": item.value}),)
-        sound = pcm(item)
+        sound = to_pcm16(item)
         return (sound if self._binary else _json({"type": "audio", "data": base64.b64encode(sound).decode()}),)
 
     def complaint(self, code: str, message: str) -> str:

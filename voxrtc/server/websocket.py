@@ -34,7 +34,8 @@ OVER = {"shutdown": WSCloseCode.GOING_AWAY, "error": WSCloseCode.INTERNAL_ERROR}
 @routes.get("/ws")
 async def get_ws(request: web.Request) -> web.StreamResponse:
     """A call, or a session brought back with ?resume= (and ?silent_ms=, as in POST /offer)."""
-    check_origin(request)
+    if not same_origin(request):
+        raise web.HTTPForbidden(text="pages of other origins may not call this server")
     socket = upgradable(request)
     silent_ms = _silent_ms(request.query.get("silent_ms"))
     line, dialect = Stream(request.app[SETTINGS].media), Messages(has_binary=True)
@@ -53,12 +54,11 @@ OPENAPI = {
 }
 
 
-def check_origin(request: web.Request) -> None:
-    """Refuse pages of other origins with 403: browsers let any page open a WebSocket anywhere (RFC 6455, 10.2). Who is
-    no browser sends no Origin. The scheme is not compared: a proxy may have taken off the TLS."""
+def same_origin(request: web.Request) -> bool:
+    """Whether ``request`` comes from a page of this server's, or from no page: browsers let any page open a WebSocket
+    anywhere (RFC 6455, 10.2). The scheme is not compared: a proxy may have taken off the TLS."""
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
-        raise web.HTTPForbidden(text="pages of other origins may not call this server")
+    return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
 
 
 def upgradable(request: web.Request, protocols: tuple[str, ...] = ()) -> web.WebSocketResponse:

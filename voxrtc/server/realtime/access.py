@@ -6,16 +6,27 @@ from aiohttp import web
 
 from voxrtc.server.realtime.secrets import PREFIX, Secret, Secrets
 
+PROTOCOLS = ("realtime",)
+KEY_PROTOCOL = "openai-insecure-api-key."
+"""Pages cannot set headers of a WebSocket: they name the key as a subprotocol, beside the real one."""
+
 SECRETS: web.AppKey[Secrets] = web.AppKey("realtime_secrets", Secrets)
 
 
 def bearer(request: web.Request) -> str:
-    """The token of the Authorization header; empty without one. Raises HTTPUnauthorized where it is no bearer's."""
+    """The token of the Authorization header, or among a WebSocket's protocols; empty without one. Raises
+    HTTPUnauthorized where it is no bearer's."""
     header = request.headers.get("Authorization", "")
     scheme, _, token = header.partition(" ")
     if header and (scheme.lower() != "bearer" or not token.strip()):
         raise web.HTTPUnauthorized(text="The Authorization header must be a bearer token.")
-    return token.strip()
+    return token.strip() or _named_as_protocol(request)
+
+
+def _named_as_protocol(request: web.Request) -> str:
+    names = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+    keys = (name.strip().removeprefix(KEY_PROTOCOL) for name in names if name.strip().startswith(KEY_PROTOCOL))
+    return next(keys, "")
 
 
 def admitted(request: web.Request) -> Secret | None:

@@ -53,6 +53,8 @@ class Realtime:
     max_message = 262_144
 
     def __init__(self, house: House, hear: Hear | None = None) -> None:
+        self.complaints = 0
+        """How many of the client's messages were refused."""
         self._config = Config(house)
         self._items = Items()
         self._calls = ToolCalls()
@@ -111,6 +113,7 @@ class Realtime:
                 self._latest[kind] = client_event
             return self._requests.read(asked)
         except Refused as refused:
+            self.complaints += 1
             return (refusal(refused, client_event),)
 
     # -- the call ---------------------------------------------------------------------------------------------
@@ -149,6 +152,7 @@ class Realtime:
     def _noticed(self, notice: Notice) -> Iterable[str]:
         if notice.code in UNTOLD:
             return ()
+        self.complaints += notice.code == "bad_message"
         if notice.code == "busy":
             self._responses.wanted = None
         cause = CAUSES.get(notice.code)
