@@ -159,7 +159,12 @@ async def test_errors_are_openais(
 
 async def test_a_session_that_cannot_be_begins_no_call(serve: Serve) -> None:
     front = await serve()
-    for session, code in (("{", "invalid_json"), ("[]", "invalid_value"), ('{"voice": "x"}', "unknown_parameter")):
+    for session, code in (
+        ("{", "invalid_json"),
+        ("[]", "invalid_json"),
+        ('"\\ud800"', "invalid_json"),
+        ('{"voice": "x"}', "unknown_parameter"),
+    ):
         form = aiohttp.FormData({"sdp": "v=0", "session": session}, default_to_multipart=True)
         async with front.http.post(front.url + "/v1/realtime/calls", data=form) as answer:
             assert answer.status == 400

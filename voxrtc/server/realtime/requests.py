@@ -25,6 +25,10 @@ Hear = Callable[[Samples, int], None]
 Asked = list[AnyCommand | str]
 
 
+MAX_OUTPUT = 16_000
+"""Characters of a function's result; the model is shown the first of them (dialogue.tools)."""
+
+
 class Content(msgspec.Struct, frozen=True):
     type: str
     text: str = ""
@@ -128,6 +132,8 @@ class Requests:
         return [Text(text, respond=False, role=new.role), *self._told(item)]
 
     def _result(self, new: NewItem) -> Asked:
+        if len(new.output) > MAX_OUTPUT:
+            raise Refused(f"An output has {MAX_OUTPUT} characters at most.", "string_above_max_length", "item.output")
         self._calls.keep(new.call_id, new.output)
         shape = {"object": "realtime.item", "type": new.type, "status": "completed"}
         result = {"call_id": new.call_id, "output": new.output}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Meta
 
+from voxrtc.commands import decode
 from voxrtc.errors import CallsFull, SdpError, UnknownCall
 from voxrtc.server.keys import CALLS, METRICS, SETTINGS, STATUS
 from voxrtc.server.offer import BODY_S, read_json
@@ -158,12 +158,9 @@ async def _form(request: web.Request) -> tuple[str, dict[str, Any]]:
     if sdp is None:
         raise Refused("sdp is missing.", "missing_required_parameter", "sdp")
     try:
-        found = json.loads(session) if session else {}
-    except (ValueError, RecursionError):
-        raise Refused("session is not JSON.", "invalid_json", "session") from None
-    if not isinstance(found, dict):
-        raise Refused("session is not a JSON object.", param="session")
-    return sdp, found
+        return sdp, decode(session) if session else {}
+    except ValueError as error:
+        raise Refused(str(error).replace("The message", "session"), "invalid_json", "session") from None
 
 
 def _field(value: str | bytes | bytearray | web.FileField | None) -> str | None:

@@ -24,6 +24,9 @@ OPENAI_VOICES = frozenset(
 )
 """Voices that clients ask for because OpenAI has them: here, each of them is the default voice."""
 
+DEEPEST = 32
+"""Lists and objects inside each other: more would not be copied, or written, without end."""
+
 PCM = {"type": "audio/pcm", "rate": 24_000}
 """The one format of samples in messages; over WebRTC there are none."""
 
@@ -173,6 +176,8 @@ class Config:
 
     def update(self, raw: object) -> list[Configure]:
         """Take the client's ``session``; returns what the call is to be asked for it. Raises Refused."""
+        if _deeper_than(DEEPEST, raw):
+            raise Refused("The session is nested too deeply.", param="session")
         if isinstance(raw, dict) and raw.get("type", "realtime") != "realtime":
             raise Refused("Sessions here are of the type realtime.", param="session.type")
         patch: Patch = converted(raw, Patch, "session")
@@ -254,6 +259,17 @@ class Config:
         self._detection = wanted
         names = ("interruptions", "replies", "endpointing", "idle_prompt_s")
         return {name: getattr(configure, name) for name in names}
+
+
+def _deeper_than(most: int, value: object) -> bool:
+    """Whether lists and objects lie deeper than ``most`` in each other."""
+    level = [value]
+    for _ in range(most):
+        inside: list[object] = []
+        for one in level:
+            inside += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        level = inside
+    return bool(level)
 
 
 def checked_instructions(instructions: str, param: str) -> None:
