@@ -317,6 +317,10 @@ async def test_transcripts_are_tried_again_too(fake, loaded):
     assert await items(profile.transcribe(Transcribe(SPEECH, "en"))) == [HEARD]
 
 
+async def test_a_piece_of_a_file_is_heard_by_the_server_too(loaded):
+    assert await items((await loaded()).transcribe(Transcribe(SPEECH, "en", patient=True))) == [HEARD]
+
+
 async def test_a_server_that_asks_for_too_much_patience(fake, loaded):
     profile = await loaded()
     fake.faults.append(faults.status(429, **{"Retry-After": "3600"}))

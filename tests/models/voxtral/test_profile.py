@@ -237,10 +237,10 @@ async def test_the_answer_cancels_what_is_read_ahead_for_it(tokens: Tokens) -> N
         assert await preparing == []
 
 
-@pytest.mark.parametrize("partial", [False, True])
-async def test_transcribe(tokens: Tokens, partial: bool) -> None:
+@pytest.mark.parametrize(("partial", "patient"), [(False, False), (True, False), (False, True)])
+async def test_transcribe(tokens: Tokens, partial: bool, patient: bool) -> None:
     async with Scene(tokens, ["Ask not."], ["x"]) as scene:
-        (one,) = await collect(scene.profile.transcribe(Transcribe(pack(sound()), "en", partial)))
+        (one,) = await collect(scene.profile.transcribe(Transcribe(pack(sound()), "en", partial, patient)))
     assert (one.text, one.language) == ("Ask not.", "en")
     assert one.confidence == pytest.approx(0.5)
 
