@@ -11,7 +11,7 @@ from tests.server.realtime.conftest import Talk, house, user
 from voxrtc.audio import SPOKEN_RATE, Samples
 from voxrtc.bench.virtual import in_virtual_time
 from voxrtc.errors import ModelsError
-from voxrtc.events import ReplyStarted, ReplyText, SpeechStarted, TurnEnded
+from voxrtc.events import FalseInterruption, ReplyStarted, ReplyText, SpeechStarted, TurnEnded
 from voxrtc.models.wire import Utterance
 from voxrtc.server.realtime.dialect import Realtime
 
@@ -127,6 +127,35 @@ async def test_speaking_over_a_response_truncates_it() -> None:
     assert STORY.startswith(heard)
     assert item["status"] == "incomplete"
     assert talk.models.answers[-1].history[1] == Utterance("assistant", heard, interrupted=True)
+
+
+@in_virtual_time
+async def test_a_cough_over_a_response_lets_it_go_on() -> None:
+    talk = Talk(ScriptedModels(words=["tell me a story", ""], partials=[""], replies=[STORY], by_turn=True))
+    async with talk.up():
+        await talk.open()
+        await talk.write("tell me a story")
+        await talk.told_of("output_audio_buffer.started")
+        talk.voice.say(4000, 4300)
+        await talk.told_of("conversation.item.deleted")
+        done = await talk.told_of("response.done")
+    assert talk.all(FalseInterruption)
+    assert done["response"]["status"] == "completed"
+    assert "conversation.item.truncated" not in talk.kinds()
+    assert "output_audio_buffer.cleared" not in talk.kinds()
+
+
+@in_virtual_time
+async def test_a_response_that_is_not_to_be_interrupted() -> None:
+    detection = {"type": "server_vad", "interrupt_response": False}
+    talk = Talk(ScriptedModels(replies=[STORY]), {"audio": {"input": {"turn_detection": detection}}})
+    async with talk.up():
+        await talk.open()
+        await talk.write("tell me a story")
+        await talk.told_of("output_audio_buffer.started")
+        talk.voice.say(4000, 7000)
+        done = await talk.told_of("response.done")
+    assert done["response"]["status"] == "completed"
 
 
 @in_virtual_time

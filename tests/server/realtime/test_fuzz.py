@@ -75,11 +75,13 @@ JSON = st.recursive(
 )
 KINDS = st.sampled_from([*Realtime(house())._requests._handlers])
 
+HOUSE = house()
+
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.tuples(KINDS, st.dictionaries(NAMES, JSON, max_size=5)), max_size=5))
 def test_any_events(events: list[tuple[str, dict[str, Any]]]) -> None:
-    dialect = Realtime(house())
+    dialect = Realtime(HOUSE)
     for kind, fields in events:
         for answer in dialect.read(json.dumps(fields | {"type": kind})):
             if isinstance(answer, str):
@@ -93,14 +95,14 @@ def test_any_events(events: list[tuple[str, dict[str, Any]]]) -> None:
 @settings(deadline=None, max_examples=300)
 @given(JSON)
 def test_any_session(session: Any) -> None:
-    dialect = Realtime(house())
+    dialect = Realtime(HOUSE)
     for answer in dialect.read(json.dumps({"type": "session.update", "session": session})):
         if isinstance(answer, str):
             answer.encode()
 
 
 def test_what_is_nested_too_deeply() -> None:
-    dialect = Realtime(house())
+    dialect = Realtime(HOUSE)
     deep = "[" * 400 + "]" * 400
     function = f'{{"name": "f", "parameters": {{"type": "object", "default": {deep}}}}}'
     for session in (f'{{"tracing": {deep}}}', f'{{"tools": [{function}]}}'):
