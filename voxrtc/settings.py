@@ -13,6 +13,7 @@ from voxrtc.urls import (
     TURN_URL,
     check_host_port,
     check_http_url,
+    check_origins,
     check_public_ip,
     check_reachable,
     check_urls,
@@ -38,7 +39,10 @@ class Server(Section):
     port: Port = 8000
     max_calls: int = Field(8, ge=1, le=10_000)
     max_body_kb: int = Field(256, ge=16, le=65_536)
+    origins: list[str] = []
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    _origins = field_validator("origins")(check_origins)
 
 
 class Ops(Section):

@@ -20,6 +20,9 @@ _HOST_PORT = re.compile(rf"{HOST}:(?P<port>\d{{1,5}})")
 _HTTP_URL = re.compile(rf"https?://{HOST}(?::(?P<port>\d{{1,5}}))?(?:/[^\s?#]*)?")
 
 
+ORIGIN = re.compile(r"https?://[^/?#@\s]+")
+
+
 def check_urls(urls: list[str], *forms: re.Pattern[str]) -> list[str]:
     """``urls``, each of which has one of ``forms``."""
     schemes = "turn: or turns:" if len(forms) == 1 else "stun:, stuns:, turn: or turns:"
@@ -87,3 +90,11 @@ def ip_version(text: str) -> str:
 def _check_port(text: str | None) -> None:
     if text is not None and not 0 < int(text) < 65_536:
         raise ValueError(f"there is no port {text}")
+
+
+def check_origins(origins: list[str]) -> list[str]:
+    """Origins as browsers send them (RFC 6454, 6.2), or "*". Raises ValueError."""
+    for origin in origins:
+        if origin != "*" and not ORIGIN.fullmatch(origin):
+            raise ValueError(f"'{origin}' is no origin; one is written https://app.example.org, with its port if any")
+    return origins

@@ -16,7 +16,8 @@ from voxrtc.server.offer import MAX_CANDIDATES
 
 HOST = {"candidate": "candidate:1 1 udp 2130706431 127.0.0.1 9 typ host", "sdp_mid": "0", "sdp_mline_index": 0}
 TURN = {"urls": ["turn:turn.example.org"], "username": "u", "credential": "c"}
-PAGE = {"Origin": "https://app.example.org"}
+PAGE = {"Origin": "http://localhost:5173"}
+AFAR = {"Origin": "https://app.example.org"}
 
 
 class Client(Guest):
@@ -220,6 +221,18 @@ async def test_pages_of_other_origins_where_only_this_machine_calls(serve: Serve
         assert answer.status == 422
         assert answer.headers["Access-Control-Allow-Origin"] == PAGE["Origin"], "the page can read what was wrong"
         assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+
+
+async def test_pages_from_afar_do_not_call_a_server_at_home_unless_they_may(serve: Serve) -> None:
+    front = await serve(server={"host": "127.0.0.1"})
+    for origin in (AFAR["Origin"], "null", "http://localhost.evil.example"):
+        async with await preflight(front, "/start", origin) as answer:
+            assert answer.status == 403
+            assert "Access-Control-Allow-Origin" not in answer.headers
+    front = await serve(server={"host": "127.0.0.1", "origins": [AFAR["Origin"]]})
+    async with await preflight(front, "/start", AFAR["Origin"]) as answer:
+        assert answer.status == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == AFAR["Origin"]
 
 
 async def test_pages_of_other_origins_where_others_call(serve: Serve) -> None:

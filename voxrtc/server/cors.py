@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import partial
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -28,11 +29,17 @@ def share(app: web.Application, routes: web.RouteTableDef) -> None:
 
 
 def allowed(request: web.Request) -> bool:
-    """Whether the page that ``request`` comes from may read the answer: one of this server's own, or any where nobody
-    but this machine reaches the server."""
+    """Whether the page that ``request`` comes from may call this server and read its answers: one of the server's own,
+    of server.origins, or of this machine where nobody else reaches the server. Any other page on the internet would
+    else be free to call a server that its visitor runs at home."""
     origin = request.headers.get("Origin", "")
-    own = f"{request.scheme}://{request.host}"
-    return origin == own or (bool(origin) and request.app[SETTINGS].server.host in LOOPBACK)
+    settings = request.app[SETTINGS].server
+    if origin in settings.origins or "*" in settings.origins:
+        return True
+    parts = urlsplit(origin)
+    # The scheme is not compared: a proxy may have taken off the TLS.
+    own = parts.netloc.lower() == request.host.lower()
+    return own or (parts.hostname in LOOPBACK and settings.host in LOOPBACK)
 
 
 async def preflight(request: web.Request) -> web.Response:

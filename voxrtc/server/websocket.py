@@ -6,12 +6,12 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from functools import partial
-from urllib.parse import urlsplit
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from voxrtc.lines import Gone, Leg, Message
 from voxrtc.media.streaming import Stream
+from voxrtc.server import cors
 from voxrtc.server.carry import MAX_FRAME, StreamDialect, carry
 from voxrtc.server.keys import CALLS, SETTINGS
 from voxrtc.server.messages import Messages
@@ -34,7 +34,7 @@ OVER = {"shutdown": WSCloseCode.GOING_AWAY, "error": WSCloseCode.INTERNAL_ERROR}
 @routes.get("/ws")
 async def get_ws(request: web.Request) -> web.StreamResponse:
     """A call, or a session brought back with ?resume= (and ?silent_ms=, as in POST /offer)."""
-    if not same_origin(request):
+    if request.headers.get("Origin") is not None and not cors.allowed(request):
         raise web.HTTPForbidden(text="pages of other origins may not call this server")
     socket = upgradable(request)
     silent_ms = _silent_ms(request.query.get("silent_ms"))
@@ -52,13 +52,6 @@ OPENAPI = {
         parameters={"query:resume": {"type": "string"}, "query:silent_ms": {"type": "number", "minimum": 0}},
     ),
 }
-
-
-def same_origin(request: web.Request) -> bool:
-    """Whether ``request`` comes from a page of this server's, or from no page: browsers let any page open a WebSocket
-    anywhere (RFC 6455, 10.2). The scheme is not compared: a proxy may have taken off the TLS."""
-    origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
 
 
 def upgradable(request: web.Request, protocols: tuple[str, ...] = ()) -> web.WebSocketResponse:

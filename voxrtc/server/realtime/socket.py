@@ -21,7 +21,7 @@ from voxrtc.server.realtime.dialect import Realtime
 from voxrtc.server.realtime.errors import INVALID, SHAPE, Refused, body
 from voxrtc.server.realtime.routes import house, openai_errors
 from voxrtc.server.realtime.shapes import event
-from voxrtc.server.websocket import converse, same_origin, upgradable
+from voxrtc.server.websocket import converse, upgradable
 
 routes = web.RouteTableDef()
 
@@ -63,7 +63,7 @@ class RealtimeMessages:
 @openai_errors
 async def get_realtime(request: web.Request) -> web.StreamResponse:
     """A call; it is over when the connection is, since clients of this API do not come back."""
-    if not (same_origin(request) or cors.allowed(request)):
+    if request.headers.get("Origin") is not None and not cors.allowed(request):
         raise web.HTTPForbidden(text="Pages of this origin may not call this server.")
     secret = access.admitted(request)
     if "call_id" in request.query:
