@@ -147,6 +147,10 @@ phone.addEventListener("failed", ({ detail: { tried, of, problem } }) => {
 });
 phone.addEventListener("message", (e) => events.take(e.detail));
 phone.addEventListener("microphone", refresh);
+phone.addEventListener("switched", (e) => {
+  refresh({ hint: e.detail ? `Microphone: ${e.detail}` : "Another microphone" });
+  say("The microphone was changed.");
+});
 phone.addEventListener("problem", (e) => card.show(e.detail));
 phone.addEventListener("cleared", (e) => card.clear(e.detail));
 phone.addEventListener("ended", (e) => (e.detail ? failed(e.detail) : ended()));

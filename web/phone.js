@@ -1,21 +1,30 @@
 // The handset: everything that one call holds (microphone, sound, meter, screen), taken up together and let go together.
 
+import * as audioSession from "./audiosession.js";
 import { Call } from "./call.js";
+import { Devices } from "./devices.js";
 import { Meter } from "./meter.js";
 import { openMicrophone, silentTrack } from "./microphone.js";
 import { asProblem, Problem } from "./problems.js";
 import { Wake } from "./wake.js";
 import * as token from "./token.js";
 
+const SETTLED_MS = 1_000; // a microphone that fails sooner after a change is not worth another
+
 /**
  * Events: `phase`, `failed`, `message` and `ended` as of Call, `problem` (detail: a Problem that does not end the call),
- * `cleared` (detail: the code of one that is no more), `microphone` (its state has changed).
+ * `cleared` (detail: the code of one that is no more), `microphone` (its state has changed),
+ * `switched` (detail: the name of the microphone that the call has now, since devices came or went).
  */
 export class Phone extends EventTarget {
   #settings;
   #sound;
   #tail = new Audio(); // what an old line still has to say
   #wake = new Wake();
+  #devices;
+  #switching = null; // to another microphone
+  #switchedAt = -Infinity;
+  #stale = false; // devices came or went while the page was hidden
   #context = null;
   #meter = null;
   #microphone = null; // null while the caller only types
@@ -29,7 +38,9 @@ export class Phone extends EventTarget {
     super();
     this.#settings = settings;
     this.#sound = sound;
+    this.#devices = new Devices(() => settings.get("microphone"), () => this.#switch());
     document.addEventListener("visibilitychange", () => this.#comeBack());
+    audioSession.onReturn(() => this.#hearAgain());
   }
 
   get busy() {
@@ -48,6 +59,7 @@ export class Phone extends EventTarget {
     this.#muted = typing;
     const earlier = token.recall();
     try {
+      audioSession.listen();
       context.resume(); // not awaited: without a gesture it waits for one
       const track = typing ? silentTrack(context) : await this.#openMicrophone(context);
       if (this.#context !== context) return track.stop(); // hung up while the browser was asking
@@ -122,8 +134,10 @@ export class Phone extends EventTarget {
   }
 
   async #openMicrophone(context) {
+    audioSession.talk();
     const track = await openMicrophone(this.#settings.get("microphone"));
     if (this.#context !== context) return track;
+    this.#devices.follow(track);
     track.addEventListener("ended", () => this.#microphoneGone(track)); // fires for a lost device, not for stop()
     this.#microphone = track;
     this.#meter.listen("near", new MediaStream([track]));
@@ -131,7 +145,26 @@ export class Phone extends EventTarget {
     return track;
   }
 
+  /** Devices came or went: take the microphone that the call should have now. The line stays; so does the gate. */
+  #switch() {
+    return (this.#switching ??= this.#takeOther().finally(() => (this.#switching = null)));
+  }
+
+  async #takeOther() {
+    this.#stale = document.hidden; // pages in the background are given no microphone
+    if (!this.#microphone || this.#stale || performance.now() - this.#switchedAt < SETTLED_MS) return;
+    this.#switchedAt = performance.now();
+    try {
+      await this.changeMicrophone();
+      if (this.#microphone) this.#emit("switched", this.#microphone.label);
+    } catch (error) {
+      console.info("voxrtc: there is no other microphone:", error.message);
+    }
+  }
+
   async #microphoneGone(track) {
+    if (track !== this.#microphone) return;
+    await this.#switch(); // a phone goes on with its own when Bluetooth is out of reach
     if (track !== this.#microphone) return;
     this.#microphone = null;
     this.#reopen = document.hidden && !this.#muted;
@@ -144,7 +177,10 @@ export class Phone extends EventTarget {
 
   /** Phones take the microphone from a page in the background; it is wanted back when the caller is. */
   async #comeBack() {
-    if (!this.#reopen || document.hidden || !this.#context) return;
+    if (document.hidden || !this.#context) return;
+    this.#hearAgain();
+    if (this.#stale) await this.#switch();
+    if (!this.#reopen) return;
     this.#reopen = false;
     try {
       await this.mute(false);
@@ -152,6 +188,11 @@ export class Phone extends EventTarget {
     } catch (error) {
       this.#emit("problem", asProblem(error));
     }
+  }
+
+  /** Systems stop a page's sound for a phone call, or while the screen is off. */
+  #hearAgain() {
+    if (this.#sound.srcObject && (this.#sound.paused || this.#context?.state !== "running")) this.unblock();
   }
 
   #gate() {
@@ -197,9 +238,11 @@ export class Phone extends EventTarget {
     this.#context?.close();
     this.#sound.srcObject = this.#tail.srcObject = null;
     this.#wake.release();
+    this.#devices.stop();
+    audioSession.end();
     this.#microphone = this.#meter = this.#context = this.#call = null;
     this.#holding = null;
-    this.#reopen = false;
+    this.#reopen = this.#stale = false;
   }
 
   #emit(type, detail) {

@@ -22,6 +22,7 @@ export class Wake {
   /** The browser takes the lock away whenever the page is hidden. */
   async #ask() {
     if (!this.#wanted || document.visibilityState !== "visible" || !navigator.wakeLock) return;
+    if (this.#lock && !this.#lock.released) return;
     try {
       const lock = await navigator.wakeLock.request("screen");
       if (this.#wanted) this.#lock = lock;

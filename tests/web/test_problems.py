@@ -76,14 +76,19 @@ async def test_a_machine_without_a_microphone(bare_browser, server) -> None:
         await seen.sees("#problem h2", "No microphone was found")
 
 
-async def test_the_microphone_is_pulled_out(seen) -> None:
+async def test_the_only_microphone_is_pulled_out(seen) -> None:
     await seen.call()
+    await seen.page.evaluate(
+        """() => { window.given = navigator.mediaDevices.getUserMedia;
+          navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("none", "NotFoundError"); }; }"""
+    )
     await seen.page.evaluate("() => { const [t] = tracks; t.stop(); t.dispatchEvent(new Event('ended')); }")
     await seen.sees("#problem h2", "The microphone was disconnected")
     await seen.state("muted")
     before = seen.server.line.frames
     await seen.server.until(lambda: seen.server.line.frames > before + 20)  # the call itself goes on, in silence
     await seen.press("OK")
+    await seen.page.evaluate("() => { navigator.mediaDevices.getUserMedia = window.given; }")
     await seen.page.click("#mute")
     await seen.state("listening")
     assert await seen.page.evaluate("tracks.at(-1).readyState") == "live"

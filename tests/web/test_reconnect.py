@@ -253,11 +253,20 @@ async def test_a_working_line_is_kept_until_the_new_one_is_up(look) -> None:
         assert "silent_ms" not in seen.server.offers[-1]
 
 
-async def test_a_microphone_that_ends_during_the_change(seen) -> None:
-    """What stands in for it goes to the new line too."""
+@pytest.mark.parametrize("another", [True, False])
+async def test_a_microphone_that_ends_during_the_change(seen, another: bool) -> None:
+    """What takes its place, or stands in for it, goes to the new line too."""
     await seen.call()
+    if not another:
+        await seen.page.evaluate(
+            "() => { navigator.mediaDevices.getUserMedia = async () => { throw new Error('no'); }; }"
+        )
     await seen.server.cut()
     await seen.page.evaluate("tracks[0].dispatchEvent(new Event('ended'))")
     await seen.server.until(lambda: len(seen.server.lines) == 2 and seen.server.line.up.is_set())
     await seen.holds("peers.at(-1).getSenders()[0].track !== tracks[0]")
-    assert await seen.text("#problem h2") == "The microphone was disconnected"
+    if another:
+        await seen.holds("peers.at(-1).getSenders()[0].track === tracks[1] && tracks[1].readyState === 'live'")
+        assert await seen.page.is_hidden("#problem")
+    else:
+        assert await seen.text("#problem h2") == "The microphone was disconnected"
