@@ -216,6 +216,21 @@ async def test_the_second_port_is_taken(settings: Settings) -> None:
     assert await idle(before) == set()
 
 
+async def test_the_port_for_tcp(settings: Settings) -> None:
+    """It is open while the server runs, and a caller on it is told of the end."""
+    port = free_port()
+    with_tcp = settings.model_copy(update={"tcp": settings.tcp.model_copy(update={"port": port})})
+    async with running(with_tcp, _nothing):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(len(b'{"type": "hello"}').to_bytes(4, "big") + b'{"type": "hello"}')
+        assert b"call_started" in await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
+    assert b'"reason":"shutdown"' in await reader.read()
+    writer.close()
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(VoxrtcError, match=r"already in use .*set tcp\.port"):
+        async with running(with_tcp, _nothing):
+            pass
+
+
 @pytest.mark.parametrize(
     ("host", "says"),
     [
