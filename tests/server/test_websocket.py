@@ -369,9 +369,7 @@ async def test_models_that_are_not_ready(serve: Serve, dial: Dial) -> None:
     assert refused.value.status == 503
 
 
-@pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://127.0.0.1.evil.example"]
-)
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1.evil.example"])
 async def test_pages_of_other_origins_are_refused(serve: Serve, dial: Dial, origin: str) -> None:
     front = await serve()
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
