@@ -12,7 +12,9 @@ from tests.media.callers import clip, likeness
 from voxrtc.audio import BLOCK, HEARD_RATE, SPOKEN_RATE, Block, Mark, Samples, resample
 from voxrtc.bench.virtual import in_virtual_time
 from voxrtc.errors import AudioError
-from voxrtc.media.streaming import LEAD_S, PATIENCE_S, QUEUE, UNSENT, Order, Outgoing, Stream
+from voxrtc.media.stream_ears import PATIENCE_S, QUEUE
+from voxrtc.media.stream_mouth import LEAD_S
+from voxrtc.media.streaming import UNSENT, Order, Outgoing, Stream
 from voxrtc.settings import Media
 
 SPEECH = clip("jfk")[: 2 * HEARD_RATE]

@@ -38,7 +38,8 @@ from voxrtc.events import (
 )
 from voxrtc.lines import Dialect
 from voxrtc.media.opus import Decoder, Encoder
-from voxrtc.media.streaming import TICK_S, Stream
+from voxrtc.media.stream_mouth import TICK_S
+from voxrtc.media.streaming import Stream
 from voxrtc.plain import Plain
 from voxrtc.server.carry import StreamDialect
 from voxrtc.server.messages import Messages

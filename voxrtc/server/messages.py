@@ -17,7 +17,8 @@ from voxrtc.commands import AnyCommand, decode, parse
 from voxrtc.errors import AudioError
 from voxrtc.events import CallStarted, Event, Notice, ReplyText, Transcript, TurnMetrics
 from voxrtc.lines import Message
-from voxrtc.media.streaming import RATES, Order, Stream
+from voxrtc.media.stream_ears import RATES
+from voxrtc.media.streaming import Order, Stream
 from voxrtc.server.carry import why_over
 
 MAX_MESSAGE = 65_536
