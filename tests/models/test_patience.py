@@ -10,10 +10,21 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 import numpy as np
 import pytest
 
+from voxrtc.bench.virtual import in_virtual_time
 from voxrtc.errors import GaveWay, ModelsError
 from voxrtc.models.embedded import Embedded
 from voxrtc.models.remote.bound import Bound
-from voxrtc.models.urgency import FIRST, LAST, PATIENT, SPECULATIVE, Traffic, Urgency, until_done
+from voxrtc.models.urgency import (
+    AGAIN_S,
+    FIRST,
+    LAST,
+    PATIENT,
+    SPECULATIVE,
+    WAITED_S,
+    Traffic,
+    Urgency,
+    until_done,
+)
 from voxrtc.models.wire import Heard, Transcribe, pack
 from voxrtc.models.worker import Job, Worker
 from voxrtc.settings import Settings
@@ -105,21 +116,40 @@ async def test_a_file_that_is_cancelled_leaves_its_place(profile: Embedded) -> N
 async def test_what_has_time_waits_for_guesses_too() -> None:
     traffic, began = Traffic(lambda level: None), asyncio.Event()
 
-    async def work() -> AsyncGenerator[int, None]:
+    async def work(level: int) -> AsyncGenerator[int, None]:
         began.set()
-        yield 1
+        yield level
 
     with traffic.joined(Urgency(SPECULATIVE)):
         task = asyncio.create_task(until_done(work, traffic))
         await asyncio.sleep(0)
         assert not began.is_set()
-    assert await task == 1
+    assert await task == PATIENT
+
+
+@in_virtual_time
+async def test_what_has_waited_long_enough_waits_no_more() -> None:
+    traffic, loop = Traffic(lambda level: None), asyncio.get_running_loop()
+    levels: list[int] = []
+
+    async def work(level: int) -> AsyncGenerator[int, None]:
+        levels.append(level)
+        if level != FIRST:
+            raise GaveWay("for another")
+        yield level
+
+    with traffic.joined(Urgency()):  # a caller who never stops waiting for something
+        assert await until_done(work, traffic) == FIRST
+    assert (levels, loop.time()) == ([FIRST], pytest.approx(WAITED_S, abs=0.01))
+    levels.clear()
+    assert await until_done(work) == FIRST
+    assert levels.count(PATIENT) == pytest.approx(WAITED_S / AGAIN_S, abs=2)
 
 
 async def test_what_gives_way_is_begun_again_and_what_fails_is_not() -> None:
     tries = 0
 
-    async def work() -> AsyncGenerator[int, None]:
+    async def work(level: int) -> AsyncGenerator[int, None]:
         nonlocal tries
         tries += 1
         if tries < 3:
@@ -128,7 +158,7 @@ async def test_what_gives_way_is_begun_again_and_what_fails_is_not() -> None:
 
     assert await until_done(work) == 3
 
-    async def broken() -> AsyncGenerator[int, None]:
+    async def broken(level: int) -> AsyncGenerator[int, None]:
         raise ModelsError("broken")
         yield 0
 

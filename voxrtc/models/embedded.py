@@ -13,6 +13,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from voxrtc.models.hearing import Hearing
 from voxrtc.models.profiles import Progress
@@ -91,7 +92,7 @@ class Embedded:
                     yield heard
             return
         if ask.patient:
-            yield await until_done(lambda: self.hearing.listen(ask.audio, ask.language), self._traffic)
+            yield await until_done(partial(self.hearing.listen, ask.audio, ask.language), self._traffic)
             return
         with self._traffic.joined(Urgency()):
             async with contextlib.aclosing(self.hearing.hear(ask.audio, ask.language)) as items:

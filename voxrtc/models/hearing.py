@@ -18,7 +18,7 @@ from voxrtc.models.asr import choice
 from voxrtc.models.asr.whisper import CAREFUL_S, COMPUTE, SHORTEST_S, Whisper
 from voxrtc.models.profiles import Progress
 from voxrtc.models.store import ensure
-from voxrtc.models.urgency import GAVE_WAY, LAST, Urgency
+from voxrtc.models.urgency import FIRST, GAVE_WAY, LAST, PATIENT, Urgency
 from voxrtc.models.wire import Heard, unpack
 from voxrtc.models.worker import Job, Worker
 from voxrtc.settings import Models
@@ -108,12 +108,13 @@ class Hearing:
             async for heard in items:
                 yield heard
 
-    async def listen(self, audio: bytes, language: str | None) -> AsyncGenerator[Heard, None]:
+    async def listen(self, audio: bytes, language: str | None, level: int = PATIENT) -> AsyncGenerator[Heard, None]:
         """As ``hear``, for who has time: in the thread of the looks, in turn with them, so that a turn never waits for
-        it. Raises GaveWay, within a native step, where somebody came to wait for something."""
+        it. Raises GaveWay, within a native step, where somebody came to wait for something; not with ``level`` FIRST:
+        it has waited long enough."""
         async with self._listening:
-            work = self._hear(audio, language, gives_way=True)
-            async with contextlib.aclosing(self._glances.stream(work, LAST)) as items:
+            work = self._hear(audio, language, gives_way=level != FIRST)
+            async with contextlib.aclosing(self._glances.stream(work, FIRST if level == FIRST else LAST)) as items:
                 async for heard in items:
                     yield heard
 

@@ -22,6 +22,8 @@ PATIENT = 3
 """What has time, and has to be done in the end (the words of a file): gives way as well, and is then begun anew."""
 AGAIN_S = 0.2
 """After how long it is; what it gave way to takes longer as a rule."""
+WAITED_S = 15.0
+"""The longest that it waits for others, for each piece (30 s of sound at most)."""
 GAVE_WAY = "a guess gave way to what another caller waits for"
 
 
@@ -83,15 +85,20 @@ class Traffic:
         self._changed = asyncio.Event()
 
 
-async def until_done(work: Callable[[], AsyncGenerator[T, None]], traffic: Traffic | None = None) -> T:
-    """The one thing that ``work()`` gives, begun again as often as it gives way; where ``traffic`` is told, only while
-    nothing else is under way there."""
-    ask = Urgency(PATIENT)
+async def until_done(work: Callable[[int], AsyncGenerator[T, None]], traffic: Traffic | None = None) -> T:
+    """The one thing that ``work(level)`` gives, begun again as often as it gives way; where ``traffic`` is told, only
+    while nothing else is under way there. After WAITED_S it is as urgent as what a caller waits for: on a server that
+    is never idle it would else never be done."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + WAITED_S
     while True:
+        ask = Urgency(PATIENT if loop.time() < until else FIRST)
         if traffic is not None:
-            await traffic.clear(ask)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until if ask.level == PATIENT else None):
+                    await traffic.clear(ask)
         try:
-            async with contextlib.aclosing(work()) as items:
+            async with contextlib.aclosing(work(PATIENT if loop.time() < until else FIRST)) as items:
                 return await anext(items)
         except GaveWay:
             await asyncio.sleep(AGAIN_S)

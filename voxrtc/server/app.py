@@ -44,7 +44,8 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
     """The application of the public port. The caller owns ``calls`` and closes it. Raises VoxrtcError with no page."""
     if not (WEB / "index.html").is_file():
         raise VoxrtcError(f"{WEB}: the page is not there; install voxrtc from its repository with pip install -e .")
-    app = web.Application(middlewares=[headers, errors], client_max_size=settings.server.max_body_kb * 1024)
+    app = web.Application(middlewares=[errors], client_max_size=settings.server.max_body_kb * 1024)
+    app.on_response_prepare.append(headers)
     app[SETTINGS], app[CALLS], app[STATUS], app[METRICS] = settings, calls, status, metrics
     app[CLIPS], app[SPEECHES] = asyncio.Semaphore(voices.AT_ONCE), asyncio.Semaphore(speech.AT_ONCE)
     app[FILES] = asyncio.Semaphore(settings.sources.at_once)
@@ -72,7 +73,8 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
 def make_ops_app(public: web.Application) -> web.Application:
     """The application of the operators' port, about the calls of the public one."""
     settings = public[SETTINGS]
-    app = web.Application(middlewares=[headers, errors])
+    app = web.Application(middlewares=[errors])
+    app.on_response_prepare.append(headers)
     app[SETTINGS], app[CALLS], app[STATUS], app[METRICS] = settings, public[CALLS], public[STATUS], public[METRICS]
     app.add_routes(ops.health_routes)
     if settings.metrics.enabled:
@@ -103,13 +105,10 @@ def error_body(code: str, message: str) -> dict[str, dict[str, str]]:
     return {"error": {"code": code, "message": message}}
 
 
-@web.middleware
-async def headers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Security headers on every answer, errors included."""
-    response = await handler(request)
+async def headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Security headers on every answer, errors and streams included: told before the first byte goes."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    return response
 
 
 @web.middleware

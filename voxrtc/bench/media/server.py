@@ -114,7 +114,8 @@ class Routes:
 
 async def serve(echoes: Echoes, config: Path | None) -> None:
     """Take calls until standard input is closed."""
-    app = web.Application(middlewares=[public.headers, public.errors])
+    app = web.Application(middlewares=[public.errors])
+    app.on_response_prepare.append(public.headers)
     app[SETTINGS], app[CALLS] = load(config), cast(Calls, echoes)
     app.add_routes(offer.routes)
     lag = Lag()

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator
+from functools import partial
 
 from voxrtc.languages import NAMES
 from voxrtc.models.hearing import Hearing
@@ -112,7 +113,7 @@ class Remote:
             return
         hearing = self._hearing
         if ask.patient:
-            yield await until_done(lambda: hearing.listen(ask.audio, ask.language))
+            yield await until_done(partial(hearing.listen, ask.audio, ask.language))
             return
         hear = self._hearing.glance if ask.partial else self._hearing.hear
         async with contextlib.aclosing(hear(ask.audio, ask.language)) as items:

@@ -11,6 +11,7 @@ import importlib.util
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,8 +169,8 @@ class Voxtral:
         nobody waits for anything."""
         mind, language = self._loaded, await self._language(ask.audio, ask.language, Urgency(PATIENT))
         if voxtral_hears(language):
-            return await until_done(lambda: mind.transcribe(samples, language, Urgency(PATIENT)))
-        return await until_done(lambda: self.hearing.listen(ask.audio, language), self._traffic)
+            return await until_done(lambda level: mind.transcribe(samples, language, Urgency(level)))
+        return await until_done(partial(self.hearing.listen, ask.audio, language), self._traffic)
 
     async def answer(
         self, ask: Answer, urgency: Urgency | None = None
