@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from voxrtc.languages import ALL, ENDS, LANGUAGES, MORE, NAMES, STOPS, spoken_by, unspaced, voxtral_hears
+from voxrtc.languages import ALL, ENDS, LANGUAGES, MORE, NAMES, STOPS, primary, spoken_by, unspaced, voxtral_hears
 from voxrtc.models import roster
 from voxrtc.models.tts import espeak
 from voxrtc.settings import Settings
@@ -33,6 +33,21 @@ def test_voxtral_also_hears_what_is_not_of_the_seventeen() -> None:
     assert voxtral_hears("ar")
     assert not voxtral_hears("ru")
     assert not voxtral_hears("")
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [("pt-BR", "pt"), ("EN", "en"), (" en-US ", "en"), ("zh_CN", "zh"), ("zh-Hant-TW", "zh"), ("de_DE.UTF-8", "de"),
+     ("Auto", "auto"), ("tlh", "tlh"), ("", "")],
+)  # fmt: skip
+def test_a_tag_is_of_the_language_that_it_begins_with(tag: str, code: str) -> None:
+    assert primary(tag) == code
+
+
+def test_settings_take_tags_as_well() -> None:
+    settings = Settings.model_validate({"dialogue": {"language": "pt-BR"}, "tts": {"languages": {"MS": "dia"}}})
+    assert settings.dialogue.language == "pt"
+    assert settings.tts.languages == {"ms": "dia"}
 
 
 def test_the_table_is_complete() -> None:

@@ -32,7 +32,7 @@ class BadClip(ModelsError):
 
 
 class Unloadable(ModelsError):
-    """A model cannot be loaded: its files are missing or broken, or it finds no memory. It need not be asked again."""
+    """A model cannot be loaded: files are missing or broken, or there is no memory. Asking again at once is no use."""
 
 
 class SdpError(VoxrtcError):

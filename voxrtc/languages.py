@@ -5,6 +5,7 @@ The seventeen of the original system, and those that Chatterbox speaks beyond th
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
@@ -104,6 +105,12 @@ ENDS = "".join(sorted({sign for script in SCRIPTS for sign in script.ends}))
 """Signs that end a sentence, in any script but Latin: no space need follow them."""
 STOPS = "".join(sorted({sign for script in SCRIPTS for sign in script.stops}))
 """Signs that part clauses, in the same way."""
+
+
+def primary(code: str) -> str:
+    """The language of a tag that may name a region or a script, too (BCP 47, or a locale): "pt" of "pt-BR", "PT" and
+    "pt_BR.UTF-8". What is no tag, as "auto", stays as it is, in lower case."""
+    return re.split(r"[-_.@]", code.strip().lower(), maxsplit=1)[0]
 
 
 def voxtral_hears(code: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from voxrtc.languages import ALL
+from voxrtc.languages import ALL, primary
 from voxrtc.urls import (
     STUN_URL,
     TURN_URL,
@@ -187,6 +187,7 @@ class Dialogue(Section):
     @field_validator("language")
     @classmethod
     def _known(cls, code: str) -> str:
+        code = primary(code)
         if code != "auto" and code not in ALL:
             raise ValueError(f"must be 'auto' or one of {', '.join(ALL)}")
         return code
@@ -270,6 +271,7 @@ class Tts(Section):
     @field_validator("languages")
     @classmethod
     def _spoken(cls, engines: dict[str, str]) -> dict[str, str]:
+        engines = {primary(code): engine for code, engine in engines.items()}
         for code, engine in engines.items():
             if code not in ALL:
                 raise ValueError(f"there is no language '{code}'; there are {', '.join(ALL)}")

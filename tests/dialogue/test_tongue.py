@@ -194,6 +194,19 @@ async def test_a_chosen_language_without_a_voice_is_told_when_the_call_begins() 
     assert stage.models.spoken[0].language == "en"
 
 
+@pytest.mark.parametrize("tag", ["DE", "de-AT", "de_CH"])
+@in_virtual_time
+async def test_a_region_or_capitals_make_no_other_language(tag: str) -> None:
+    stage = Stage(dialogue={"partial_every_ms": 0})
+    stage.voice.say(500, 2_000)
+    async with stage.up():
+        stage.session.configure(Configure(language=tag))
+        await stage.until(ReplyEnded)
+    assert not stage.all(Notice)
+    assert stage.models.answers[0].language == "de"
+    assert stage.models.spoken[0].language == "de"
+
+
 @in_virtual_time
 async def test_a_code_that_nobody_knows_is_english_with_a_warning() -> None:
     stage = Stage(dialogue={"partial_every_ms": 0, "language": "de"})

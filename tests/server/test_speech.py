@@ -87,12 +87,15 @@ async def test_voice_language_and_speed_are_passed_on(serve: Serve) -> None:
     front = await serve(models)
     async with speech(front, "Guten Tag.", voice="espeak", language="de", speed=1.5) as answer:
         assert answer.status == 200
+    async with speech(front, "Guten Tag.", language="DE_at") as answer:
+        assert answer.status == 200
     async with speech(front, "Hello.", voice={"id": "espeak"}, instructions="Whisper.") as answer:
         assert answer.headers["X-Voxrtc-Ignored"] == "instructions"
     async with speech(front, "Hello.", voice="nova") as answer:
         assert answer.status == 200
     assert [(s.voice, s.language, s.speed) for s in models.spoken] == [
         ("espeak", "de", 1.5),
+        ("", "de", 1.0),
         ("espeak", "en", 1.0),
         ("", "en", 1.0),
     ]
@@ -106,6 +109,7 @@ async def test_voice_language_and_speed_are_passed_on(serve: Serve) -> None:
         ({"input": "... \n 🎉"}, 400),
         ({"voice": "nobody"}, 400),
         ({"language": "tlh"}, 400),
+        ({"language": "ru"}, 400),
         ({"speed": 9}, 422),
         ({"response_format": "midi"}, 422),
         ({"stream_format": "sse"}, 422),

@@ -135,7 +135,7 @@ async def test_fields_that_change_nothing_are_named(serve: Serve) -> None:
 
 async def test_the_language_is_passed_on(serve: Serve) -> None:
     front = await serve(quick())
-    for asked, told in (("de", "de"), ("de-AT", "de"), ("", "en"), ("auto", "en")):
+    for asked, told in (("de", "de"), ("de-AT", "de"), ("de_DE", "de"), ("", "en"), ("auto", "en")):
         _, body, _ = await send(front, response_format="verbose_json", language=asked)
         assert json.loads(body)["language"] == told
 

@@ -6,7 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from voxrtc.languages import NAMES
+from voxrtc.languages import NAMES, primary
 
 
 def positive(text: str) -> int:
@@ -91,9 +91,10 @@ def rows(text: str) -> tuple[int, ...]:
 
 def language(text: str) -> str:
     """A language that is heard: told before models are loaded, not after it."""
-    if text != "auto" and text not in NAMES:
+    code = primary(text)
+    if code != "auto" and code not in NAMES:
         raise argparse.ArgumentTypeError(f"{text!r} is not a language that is heard; try auto, {', '.join(NAMES)}")
-    return text
+    return code
 
 
 def context(text: str) -> int:
@@ -223,7 +224,7 @@ def add_tts(tts: argparse.ArgumentParser) -> None:
     tts.add_argument("--callers", type=spoken_to, default=1, help="who are spoken to at once (default 1)")
     tts.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="of chatterbox (default cuda)")
     tts.add_argument("--shape", default="", help="of chatterbox: full or tiny (default: full on cuda, tiny on cpu)")
-    tts.add_argument("--language", default="en", help="that the other voices speak (default en)")
+    tts.add_argument("--language", type=primary, default="en", help="that the other voices speak (default en)")
     tts.add_argument("--repeat", type=natural, default=0, help="times of each step (default: what suits the device)")
     tts.add_argument(
         "--seconds", type=amount, default=0.0, metavar="S", help="in which replies begin (default: likewise)"

@@ -16,7 +16,7 @@ from voxrtc.dialogue.tongue import FALLBACK
 from voxrtc.dialogue.tools import Toolbox
 from voxrtc.errors import ConfigError
 from voxrtc.events import Notice
-from voxrtc.languages import ALL
+from voxrtc.languages import ALL, primary
 from voxrtc.models.verbs import Models
 from voxrtc.settings import Endpointing, Settings
 
@@ -88,10 +88,11 @@ class Configuring:
         elif temperature is not None:
             asks.temperature = temperature
 
-    def _take_language(self, language: str) -> None:
+    def _take_language(self, asked: str) -> None:
         """A language that nobody here knows is taken for English, with a warning."""
+        language = primary(asked)
         if language != "auto" and language not in ALL:
-            message = f"No language '{language}', so it is English; there are {', '.join(ALL)}."
+            message = f"No language '{asked}', so it is English; there are {', '.join(ALL)}."
             self._say(Notice, code="unsupported_language", message=message)
             language = FALLBACK
         self._assistant.tongue.language = self._assistant.memory.language = language

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from voxrtc.audio import Samples
 from voxrtc.errors import ModelsError, Unloadable
+from voxrtc.languages import ALL, NAMES
 from voxrtc.models.profiles import Progress
 from voxrtc.models.tts import choice, espeak, names, others
 from voxrtc.models.tts.engine import Cloning, Engine, Threaded
@@ -23,14 +26,33 @@ from voxrtc.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+RETRY_S, RETRY_MOST_S = 300.0, 3_600.0
+"""After which a voice that could not be loaded is asked again, twice as long after each further time, up to an hour:
+whatever it lacked, its files or memory, may be there by then."""
+
+
+@dataclass(slots=True)
+class _Loss:
+    """Why a voice could not be loaded for a language; when it is next asked, and how long after that the next time."""
+
+    why: str
+    again_at: float
+    wait_s: float
+
 
 class Speaking:
     """The engine that is configured, and espeak-ng where it is installed, for languages that this does not speak.
 
-    ``engines``: in place of these, for tests; the first one speaks where no voice is asked for."""
+    ``engines``: in place of these, for tests; the first one speaks where no voice is asked for. ``clock``: seconds."""
 
-    def __init__(self, settings: Settings, engines: Sequence[Engine] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engines: Sequence[Engine] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
+        self._clock = clock
         self._worker = Worker("the voice", settings.models.max_waiting)
         """Of the engines that have no thread of their own. Takes one core for 0.02 s a sentence, so guesses give way in
         its own queue only."""
@@ -39,10 +61,8 @@ class Speaking:
         self._engines = list(engines) if engines is not None else self._configured()
         self.voices: dict[str, Engine] = {}
         """By name, once they are loaded; first the one that speaks where none is asked for."""
-        self._strange: set[str] = set()
-        """Languages without a voice, of which the log was told."""
-        self._lost: dict[tuple[str, str], str] = {}
-        """Voices that could not be loaded for a language, and why."""
+        self._lost: dict[tuple[str, str], _Loss] = {}
+        """Voices that could not be loaded for a language: as many as both make at the most."""
 
     @property
     def title(self) -> str:
@@ -66,17 +86,19 @@ class Speaking:
 
     async def speak(self, ask: Speak, urgency: Urgency | None = None) -> AsyncGenerator[Speech, None]:
         """24 kHz samples of one clause. A voice that cannot be loaded is told to the log, once, and not asked for that
-        language again: the next one that speaks it does. Raises ModelsError for a voice or a language that is not
-        there."""
+        language for some minutes: the next one that speaks it does. Raises ModelsError for a voice that is not there,
+        and for a language that none of them speaks."""
         while True:
             engine, told = self._find(ask)
             try:
                 async with contextlib.aclosing(_said(engine, told, urgency or Urgency(FIRST))) as items:
                     async for speech in items:
+                        self._found(told)
                         yield speech
             except Unloadable as error:
                 self._lose(told, error)
             else:
+                self._found(told)  # there may be nothing to be heard
                 return
 
     @property
@@ -152,7 +174,8 @@ class Speaking:
 
     def _find(self, ask: Speak) -> tuple[Engine, Speak]:
         """Who says ``ask``, and how it is to be asked: another voice takes a language that the wanted one does not
-        speak; one that none speaks is read as English by Chatterbox, as far as it goes."""
+        speak. Nobody reads a language as another one: a call for whose language there is no voice is held in English
+        (dialogue/tongue)."""
         if not self.voices:
             raise ModelsError("the models are not loaded yet")
         name = next(iter(self.voices)) if ask.voice in ("", choice.AUTO) else ask.voice
@@ -161,22 +184,36 @@ class Speaking:
         for other in others.order(ask.language, name, voices, self._settings.tts.languages):
             if ask.language not in _languages(voices[other], other):
                 continue
-            if (other, ask.language) not in self._lost:
+            loss = self._lost.get((other, ask.language))
+            if loss is None or self._tried_again(loss):
                 return voices[other], msgspec.structs.replace(ask, voice=other)
-            lost = lost or self._lost[other, ask.language]
-        if not voices[name].reads_all:
-            raise ModelsError(lost or espeak.MISSING)
-        if ask.language not in self._strange:
-            self._strange.add(ask.language)
-            logger.warning("no voice speaks '%s'; it is read as English", ask.language)
-        return voices[name], msgspec.structs.replace(ask, voice=name, language="en")
+            lost = lost or loss.why
+        raise ModelsError(lost or _unspoken(ask.language, self.languages))
+
+    def _tried_again(self, loss: _Loss) -> bool:
+        """Whether it is time to: by one who asks, the others do not wait for what becomes of it."""
+        if self._clock() < loss.again_at:
+            return False
+        loss.wait_s = min(RETRY_MOST_S, 2 * loss.wait_s)
+        loss.again_at = self._clock() + loss.wait_s
+        return True
 
     def _lose(self, told: Speak, error: Unloadable) -> None:
         """The voice of ``told`` cannot be loaded for its language."""
         key = (told.voice, told.language)
-        if key not in self._lost:  # else clauses that waited for the same
-            self._lost[key] = str(error)
-            logger.warning("the voice %s speaks no '%s' until the next start: %s", *key, error)
+        loss = self._lost.get(key)
+        if loss is None:
+            self._lost[key] = _Loss(str(error), self._clock() + RETRY_S, RETRY_S)
+            minutes = RETRY_S / 60
+            logger.warning(
+                "the voice %s speaks no '%s' for now, and is asked again in %g min: %s", *key, minutes, error
+            )
+        else:  # it was asked again, or this clause waited for the same
+            loss.why = str(error)
+
+    def _found(self, told: Speak) -> None:
+        """The voice of ``told`` is loaded for its language."""
+        self._lost.pop((told.voice, told.language), None)
 
     def _with(self, name: str) -> Mapping[str, Engine]:
         """Those who may speak for the voice ``name``, itself among them. Raises ModelsError where it is not there."""
@@ -203,6 +240,15 @@ def _languages(engine: Engine, name: str) -> Sequence[str]:
     if name in engine.voices:
         return engine.voices[name]
     return engine.clones[name] if isinstance(engine, Cloning) else ()
+
+
+def _unspoken(language: str, voices: Mapping[str, Sequence[str]]) -> str:
+    """Why nobody says it: ``voices`` are those there are, with what they speak."""
+    if language in NAMES and not espeak.installed():
+        return espeak.MISSING
+    spoken = sorted({code for codes in voices.values() for code in codes})
+    named = ALL[language].name if language in ALL else f"the language '{language[:16]}'"
+    return f"no voice here speaks {named}; they speak {', '.join(spoken)}"
 
 
 def _hibari() -> Voice:

@@ -13,7 +13,7 @@ from aiohttp import web
 from voxrtc.audio import SPOKEN_RATE
 from voxrtc.dialogue.clauses import ClauseCutter
 from voxrtc.errors import ModelsError
-from voxrtc.languages import ALL
+from voxrtc.languages import ALL, primary
 from voxrtc.models.wire import Ready, Speak, Speech, unpack
 from voxrtc.server.encoding import TYPES, encoder
 from voxrtc.server.keys import SETTINGS, SPEECHES, STATUS
@@ -74,10 +74,7 @@ def _clauses(request: web.Request, text: Text, ready: Ready) -> list[Speak]:
         voice = ""
     if voice and voice not in ready.voices:
         raise web.HTTPBadRequest(text=f"voice: one of {', '.join(ready.voices)}, or none for the default")
-    if text.language and text.language not in ALL:
-        raise web.HTTPBadRequest(text=f"language: one of {', '.join(ALL)}")
-    usual = settings.dialogue.language
-    language = text.language or ("en" if usual == "auto" else usual)
+    language = _language(text.language or settings.dialogue.language, ready)
     cutter = ClauseCutter(settings.tts.first_clause_chars, settings.tts.max_clause_chars)
     cuts = [*cutter.feed(text.input), *cutter.finish()]
     said = [cut.text.strip() for cut in cuts if any(sign.isalnum() for sign in cut.text)]
@@ -85,6 +82,18 @@ def _clauses(request: web.Request, text: Text, ready: Ready) -> list[Speak]:
         raise web.HTTPBadRequest(text="input: there is nothing in it that could be said")
     speed = settings.tts.speed * text.speed
     return [Speak(clause, voice, language, min(2.0, max(0.5, speed))) for clause in said]
+
+
+def _language(asked: str, ready: Ready) -> str:
+    """As the models are asked; English where that is the caller's. Raises 400 where no voice speaks it."""
+    code = primary(asked)
+    if code in ("", "auto"):
+        return "en"
+    spoken = {code for codes in ready.voices.values() for code in codes}
+    if code not in spoken:
+        there = ", ".join(code for code in ALL if code in spoken)
+        raise web.HTTPBadRequest(text=f"language: one of {there}; no voice here speaks another")
+    return code
 
 
 async def _spoken(request: web.Request, clauses: list[Speak]) -> AsyncGenerator[Speech, None]:

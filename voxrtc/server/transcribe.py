@@ -18,6 +18,7 @@ from aiohttp import web
 from voxrtc import sources
 from voxrtc.audio import HEARD_RATE, Samples
 from voxrtc.errors import ModelsError
+from voxrtc.languages import primary
 from voxrtc.models.wire import Ready
 from voxrtc.server import openapi, sse
 from voxrtc.server.forms import Form, read_form
@@ -123,7 +124,7 @@ def _wanted(form: Form, ready: Ready) -> Wanted:
 
 def _language(code: str, ready: Ready) -> str | None:
     """As the models are asked; None to detect it. Raises 400 where it is not heard here."""
-    short = code.strip().lower().partition("-")[0]
+    short = primary(code)
     if short in ("", "auto"):
         return None
     if short not in ready.hears_languages:

@@ -20,7 +20,7 @@ from voxrtc.models.speaking import Speaking  # noqa: E402
 from voxrtc.models.tts.trim import PAUSES_MS  # noqa: E402
 from voxrtc.models.urgency import Urgency  # noqa: E402
 from voxrtc.models.wire import Speak, unpack  # noqa: E402
-from voxrtc.settings import Settings  # noqa: E402
+from voxrtc.settings import EMOTIONS, Settings  # noqa: E402
 
 CLIP = Path(__file__).parents[2] / "data" / "jfk.wav"
 
@@ -127,6 +127,41 @@ async def test_nothing_to_say_is_no_speech(engine: Chatterbox) -> None:
     assert (await said(engine, Speak("... 😀")))[0].size == 0
 
 
+class Beginner:
+    """The token model, and what it was asked to say."""
+
+    def __init__(self, model) -> None:
+        self.model = model
+        self.asked: list = []
+
+    def __getattr__(self, name: str):
+        return getattr(self.model, name)
+
+    def begin(self, row, utterance) -> None:
+        self.asked.append(utterance)
+        self.model.begin(row, utterance)
+
+
+@pytest.mark.parametrize("intensity", [1.0, 2.0])
+@pytest.mark.parametrize("emotion", EMOTIONS)
+async def test_a_mood_reaches_the_token_model(
+    engine: Chatterbox, monkeypatch: pytest.MonkeyPatch, emotion: str, intensity: float
+) -> None:
+    """As its exaggeration and cfg_weight, by the table of the configuration and the mood's intensity."""
+    model = Beginner(engine._made.tokens)
+    monkeypatch.setattr(engine._loop, "_tokens", model)
+    await said(engine, Speak("Oh no.", emotion=emotion, intensity=intensity))
+    (utterance,) = model.asked
+    wanted, plain = getattr(Settings().emotion, emotion), Settings().emotion.neutral
+    for key in ("exaggeration", "cfg_weight"):
+        there = getattr(plain, key)
+        expected = there + intensity * (getattr(wanted, key) - there)
+        assert getattr(utterance.manner, key) == pytest.approx(expected), key
+    if emotion != "neutral":
+        assert utterance.manner.exaggeration != plain.exaggeration
+        assert utterance.manner.cfg_weight != plain.cfg_weight
+
+
 @pytest.mark.parametrize("text", ["Hi.", "a", "5", "Ok"])
 async def test_short_texts_are_said(engine: Chatterbox, text: str) -> None:
     samples, spans = await said(engine, Speak(text))
@@ -172,13 +207,14 @@ async def test_clips_of_callers_are_refused_where_they_are_not_allowed(checkpoin
         await engine.close()
 
 
-async def test_the_room_speaks_with_it_and_reads_strange_languages_as_english(
+async def test_the_room_speaks_with_it_and_reads_no_language_as_another(
     engine: Chatterbox, checkpoint: Path, voices: Path
 ) -> None:
     room = Speaking(settings_of(checkpoint, voices, voice="kennedy"), [engine])
     room.voices = {"kennedy": engine, "chatterbox": engine}
-    speech = [item async for item in room.speak(Speak("Vanakkam", language="ta"))]
-    assert speech
+    assert [item async for item in room.speak(Speak("Hola", language="es"))]
+    with pytest.raises(ModelsError, match=r"no voice here speaks Tamil|needs the voice espeak"):
+        await anext(room.speak(Speak("Vanakkam", language="ta")))
     with pytest.raises(ModelsError, match="no voice 'elvis'"):
         await anext(room.speak(Speak("Hello", voice="elvis")))
 

@@ -6,7 +6,9 @@ import importlib.util
 import json
 import shutil
 import weakref
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from tests.models.tts import checkpoints
 from voxrtc.errors import ModelsError, Unloadable
 from voxrtc.languages import ALL, LANGUAGES
-from voxrtc.models.speaking import Speaking
+from voxrtc.models.speaking import RETRY_S, Speaking
 from voxrtc.models.tts import dia, espeak, indic, others
 from voxrtc.models.tts.dia import SHORT, Dia, stretches
 from voxrtc.models.tts.indic import Indic
@@ -372,7 +374,8 @@ async def test_who_cannot_be_loaded_leaves_its_languages_to_the_next(
     checkpoints.dia(tmp_path / "dia")
     (tmp_path / "dia" / "model.safetensors").write_bytes(b"no weights")
     tts = {"mms": str(tmp_path / "{}"), "dia": str(tmp_path / "dia"), "languages": {"ms": "dia", "ta": "mms"}}
-    room = Speaking(Settings.model_validate({"tts": tts}))
+    now = [0.0]
+    room = Speaking(Settings.model_validate({"tts": tts}), clock=lambda: now[0])
 
     async def said(language: str) -> int:
         clauses = [item async for item in room.speak(Speak("selamat pagi", "", language))]
@@ -382,7 +385,7 @@ async def test_who_cannot_be_loaded_leaves_its_languages_to_the_next(
         room.load(lambda what, fraction: None)
         assert await said("ms") > 2_400
         (told,) = _warnings(caplog)
-        assert told.startswith("the voice dia speaks no 'ms' until the next start: ")
+        assert told.startswith("the voice dia speaks no 'ms' for now, and is asked again in 5 min: ")
         assert "is no checkpoint of Dia" in told
         assert room.voices["mms"]._voice._shelf.keys == ["ms"]
         shutil.rmtree(tmp_path / "dia")
@@ -395,6 +398,61 @@ async def test_who_cannot_be_loaded_leaves_its_languages_to_the_next(
         assert len(_warnings(caplog)) == 2
         assert room.voices["mms"]._voice._shelf.keys == ["ms"]
         assert await said("en") > 0  # hibari, as ever
+        now[0] += RETRY_S
+        await said("ms")
+        assert room.voices["dia"]._voice._shelf.keys == [""], "minutes later it is asked again"
+        assert room._lost.keys() == {("mms", "ta")}
+        assert len(_warnings(caplog)) == 2
+    finally:
+        await room.close()
+
+
+class Broken:
+    """An engine whose models cannot be loaded; counts who asks."""
+
+    title = "broken"
+    voices: ClassVar = {"dia": ("ms",), "hibari": ("en",)}
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def load(self, progress: object) -> None:
+        pass
+
+    async def speak(self, ask: Speak, urgency: object) -> AsyncIterator[object]:
+        self.asked += 1
+        raise Unloadable("no such folder")
+        yield
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_what_stays_broken_is_asked_more_and_more_seldom(caplog: pytest.LogCaptureFixture) -> None:
+    engine, now = Broken(), [0.0]
+    room = Speaking(Settings(), [engine], clock=lambda: now[0])
+    room.load(lambda what, fraction: None)
+    tried: list[float] = []
+    for minute in range(24 * 60):
+        now[0] = 60.0 * minute
+        before = engine.asked
+        with pytest.raises(ModelsError, match="no such folder"):
+            await anext(room.speak(Speak("selamat", "", "ms")))
+        tried += [minute] * (engine.asked - before)
+    assert tried[:6] == [0, 5, 15, 35, 75, 135]
+    assert len(tried) < 30
+    assert len(_warnings(caplog)) == 1
+    await room.close()
+
+
+@pytest.mark.parametrize(("language", "told"), [("ru", "no voice here speaks Russian"), ("xx", "the language 'xx'")])
+async def test_a_language_that_nobody_speaks_is_told_as_such(language: str, told: str) -> None:
+    room = Speaking(Settings.model_validate({"tts": {"engine": "hibari"}}))
+    try:
+        room.load(lambda what, fraction: None)
+        with pytest.raises(ModelsError, match=f"{told}; they speak .*en") as error:
+            await anext(room.speak(Speak("Hello.", "", language)))
+        assert "not installed" not in str(error.value)
     finally:
         await room.close()
 

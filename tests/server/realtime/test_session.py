@@ -49,6 +49,7 @@ async def test_a_session_tells_what_it_is() -> None:
         (voiced("marin"), Configure(voice="hibari")),
         (voiced({"id": "espeak"}), Configure(voice="espeak")),
         ({"audio": {"input": {"transcription": {"model": "whisper-1", "language": "de"}}}}, Configure(language="de")),
+        ({"audio": {"input": {"transcription": {"language": "pt-BR"}}}}, Configure(language="pt")),
         (
             turned({"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 300, "create_response": False}),
             Configure(

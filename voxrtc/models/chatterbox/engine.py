@@ -76,7 +76,6 @@ class Chatterbox:
     """voxrtc.models.tts.engine.Engine. ``make``: for tests. ``on_broken``: called when the loop has died."""
 
     title = "Chatterbox"
-    reads_all = True
 
     def __init__(
         self, settings: Settings, make: Make | None = None, on_broken: Callable[[ModelsError], None] = end_host
@@ -119,8 +118,7 @@ class Chatterbox:
             return
         trimmer, end = Trimmer(), 0
         heard_until = time.monotonic() + ask.ahead_ms / 1000  # by who listens without a pause
-        language = ask.language if ask.language in made.tokenizer.languages else "en"
-        for piece in pieces(made.tokenizer, ask.text, language):
+        for piece in pieces(made.tokenizer, ask.text, ask.language):
             request = self._request(made, ask, ask.text[piece.start : piece.end], piece, urgency)
             request.ahead = max(0.0, heard_until - time.monotonic())
             async with contextlib.aclosing(spoken.say(loop, request)) as stream:

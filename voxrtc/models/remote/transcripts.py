@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from voxrtc.errors import ModelsError
-from voxrtc.languages import NAMES
+from voxrtc.languages import NAMES, primary
 from voxrtc.models.wire import Heard
 
 UNKNOWN = -1.0
@@ -74,5 +74,5 @@ def _silent(segment: _Segment) -> bool:
 
 def _code(language: Any) -> str:
     """ISO 639-1, of a code or of whisper's name for a language; empty for what we do not know."""
-    name = (language or "").strip().lower()
+    name = primary(language or "")
     return name if name in NAMES else _CODES.get(name, "")

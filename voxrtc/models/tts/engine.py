@@ -22,9 +22,6 @@ class Engine(Protocol):
     title: str
     """For people: "hibari (English)"."""
 
-    reads_all: bool
-    """Whether it makes something of text in a language that it does not speak, read as English."""
-
     @property
     def voices(self) -> Mapping[str, Sequence[str]]:
         """By name, the ISO 639-1 codes that each one speaks; empty before they are loaded."""
@@ -60,8 +57,6 @@ class Cloning(Engine, Protocol):
 
 class Threaded:
     """Engine of one Voice that works in ``worker``, which others may share."""
-
-    reads_all = False
 
     def __init__(self, name: str, title: str, make: Callable[[], Voice], worker: Worker, table: Emotion) -> None:
         """``make``: loads the voice. ``table``: how emotions sound."""

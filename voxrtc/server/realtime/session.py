@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from voxrtc.commands import MAX_INSTRUCTIONS, Configure
 from voxrtc.events import CallStarted
-from voxrtc.languages import ALL
+from voxrtc.languages import ALL, primary
 from voxrtc.server.realtime import detection, tools
 from voxrtc.server.realtime.errors import Refused, converted
 from voxrtc.server.realtime.shapes import Json, new_id
@@ -231,10 +231,10 @@ class Config:
         changed["transcription"] = msgspec.to_builtins(patch.transcription)
         language = patch.transcription.language if patch.transcription is not None else None
         if language is not None:
-            if language not in ALL:
+            if primary(language) not in ALL:
                 there = ", ".join(ALL)
                 raise Refused(f"There are {there}.", param="session.audio.input.transcription.language")
-            asked["language"] = language
+            asked["language"] = primary(language)
 
     def _voice(self, patch: AudioOutput, changed: Json, asked: Json) -> None:
         if patch.speed is not UNSET and patch.speed != 1:
