@@ -1,9 +1,11 @@
 """How the language model may mark what it says: ``[happy] Great!``. A mark is understood, and never said nor shown.
 
-A mark is words of ``marks.toml`` between brackets, square, round or pointed, in any case: emotions and what is another
-word for one, words of degree, stage directions (``[laughs]``), labels. ``[very happy]``, ``[cheerful, excited]:``,
-``(emotion: sad)`` are marks; a colon after one belongs to it. Where a sentence begins, a direction may also stand
-between asterisks: ``*smiles*``. All else in brackets is text: ``[1]``, ``[sic]``, ``[not happy]``, ``[your name]``.
+A mark is words of ``marks.toml`` between square or curly brackets, in any case: emotions and what is another word for
+one, words of degree, stage directions (``[laughs]``), labels. ``[very happy]``, ``{cheerful, excited}:`` are marks; a
+colon after one belongs to it. People write round and pointed brackets too, so these hold marks only where a sentence
+begins: ``(emotion: sad)``, ``<happy>`` (and ``</happy>`` after that); so do asterisks, for a direction: ``*smiles*``.
+All else in brackets is text: ``[1]``, ``[sic]``, ``[not happy]``, ``[your name]``, ``triste (sad)``. What an answer
+ends in the middle of goes as well, once it is the beginning of a mark: ``[hap``.
 """
 
 from __future__ import annotations
@@ -22,13 +24,17 @@ from voxrtc import languages
 LONGEST = 48
 """Characters between the brackets of what may still become a mark."""
 
-_CLOSERS = {"[": "]", "(": ")", "<": ">", "*": "*", "（": "）", "【": "】"}
-_OPEN = re.compile(r"[\[(<*（【]")
+_CLOSERS = {"[": "]", "{": "}", "(": ")", "<": ">", "*": "*", "（": "）", "【": "】"}
+_OPEN = re.compile(r"[\[{(<*（【]")
+_ANYWHERE = "[{【"
+"""The others open a mark only where a sentence begins."""
 _BODY = re.compile(r"[^\W\d_'](?:[^\W\d_]|[\u0300-\u036f\u0900-\u0963'])*|[ ,;:=/&+|!.…\-]")
 """A word of a mark, or what parts two of them."""
 _PARTS = re.compile(r"[ ,;:=/&+|!.…\-]+")
-_ENDS = frozenset(".!?…:\"'”’)]}" + languages.ENDS)
+_ENDS = frozenset(".!?…:" + languages.ENDS)
 """After these, or at the beginning of a line, a sentence may begin."""
+_QUOTES = "\"'“”‘’«»„)]}"
+"""May stand between the end of a sentence and the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class Marks:
         self._spaced = True  # the last character given is white space, or there is none
         self._after = False  # a mark was just taken out: a colon after it goes as well
         self._gap = False  # ... and what follows it needs no space, for there is one before
+        self._tags = 0  # pointed marks that were opened and not closed
         self._found: deque[Marked] = deque()
 
     def feed(self, piece: str) -> str:
@@ -87,26 +94,26 @@ class Marks:
         while (opens := _OPEN.search(text, at)) is not None:
             given.append(self._give(text[at : opens.start()]))
             at = opens.start()
-            if opens[0] == "*" and not self._begins:
-                at = opens.end()
-                given.append(self._give("*"))
-                continue
             end = _body_end(text, opens.end())
             body = text[opens.end() : end]
+            if not self._may_open(opens[0], body):
+                at = opens.end()
+                given.append(self._give(opens[0]))
+                continue
             if end == len(text) and _may_become(body):
                 self._held = text[at:]
                 return "".join(given)
             closed = text[end : end + 1] == _CLOSERS[opens[0]]
-            at = end + 1 if closed and self._mark(body, opens[0] == "*") else opens.end()
+            at = end + 1 if closed and self._mark(body, opens[0]) else opens.end()
             if at == opens.end():
                 given.append(self._give(opens[0]))
         given.append(self._give(text[at:]))
         return "".join(given)
 
     def finish(self) -> str:
-        """What was held back, which became no mark."""
+        """What was held back, which became no mark; nothing, where it was the beginning of one."""
         held, self._held = self._held, ""
-        return self._give(held)
+        return "" if held and _is_begun(held[0], held[1:]) else self._give(held)
 
     def take(self, chars: int, last: bool = False) -> Marked | None:
         """The last mark that stands in the next ``chars`` characters of the text. ``last``: or right after them."""
@@ -116,19 +123,27 @@ class Marks:
             mark = self._found.popleft()
         return mark
 
-    def _mark(self, body: str, directs: bool) -> bool:
-        """Whether ``body`` was a mark, with a direction if it ``directs``; what the mark says is then kept."""
+    def _may_open(self, bracket: str, body: str) -> bool:
+        """Whether ``bracket`` may open a mark here. ``body``: as much as is known of what follows."""
+        if bracket in _ANYWHERE or self._begins:
+            return True
+        return bracket == "<" and self._tags > 0 and body[:1] in ("", "/")
+
+    def _mark(self, body: str, bracket: str) -> bool:
+        """Whether ``body`` was a mark, between asterisks a direction; what the mark says is then kept."""
         table = words()
         said = _words_of(body)
         if not said or any(word not in table.known for word in said):
             return False
         emotions = [table.emotions[word] for word in said if word in table.emotions]
-        if not _has_direction(said) and (directs or not emotions):
+        if not _has_direction(said) and (bracket == "*" or not emotions):
             return False
         if emotions and not body.startswith("/"):  # as in </happy>: what ends there begins no more
             intensity = prod(table.degrees.get(word, 1.0) for word in said)
             emotion = next((emotion for emotion in emotions if emotion != "neutral"), "neutral")
             self._found.append(Marked(self._given, emotion, intensity))
+        if bracket == "<":
+            self._tags = max(0, self._tags + (-1 if body.startswith("/") else 1))
         self._after = True
         self._gap = self._spaced
         return True
@@ -144,8 +159,8 @@ class Marks:
             self._given += len(text)
             self._spaced = text[-1].isspace()
             rest = text.rstrip()
-            if rest:
-                self._begins = rest[-1] in _ENDS
+            if words_end := rest.rstrip(_QUOTES + " "):
+                self._begins = words_end[-1] in _ENDS
             self._begins = self._begins or "\n" in text[len(rest) :]
         return text
 
@@ -174,6 +189,18 @@ def _may_become(body: str) -> bool:
         and all(word in table.known for word in whole)
         and (not unfinished or unfinished in table.begun)
     )
+
+
+def _is_begun(bracket: str, body: str) -> bool:
+    """Whether ``body``, which may become a mark's, has the beginning of an emotion or a direction."""
+    if bracket == "*" and body.startswith(" "):  # of a list
+        return False
+    *whole, last = _words_of(f"{body}\0")
+    table = words()
+    unfinished = last[:-1]
+    if any(word in table.emotions for word in whole) or _has_direction(whole):
+        return True
+    return bool(unfinished) and any(word.startswith(unfinished) for word in (*table.emotions, *table.directions))
 
 
 def _words_of(body: str) -> list[str]:

@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxrtc.dialogue.emotion import LEAST, MOST, NEUTRAL, Mood, marked, read
@@ -263,6 +263,7 @@ TEXT = (
 )
 
 
+@settings(deadline=None)
 @given(TEXT, st.sampled_from([*LANGUAGES, "ja", ""]))
 def test_any_text_has_a_mood_in_range(text: str, language: str) -> None:
     mood = read(text, language)
@@ -273,6 +274,7 @@ def test_any_text_has_a_mood_in_range(text: str, language: str) -> None:
     assert marked("sad", 1.6, text, language).emotion == "sad"
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_case_and_form_do_not_matter(text: str) -> None:
     for form in ("NFC", "NFD", "NFKC"):
