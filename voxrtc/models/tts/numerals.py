@@ -38,12 +38,15 @@ _ORDINALS = (
 _ZERO = {"ja": "ゼロ", "zh": "零"}
 
 
-def cardinal(number: int, language: str, counts: bool = False) -> str:
-    """``number``, 0 .. LARGEST, in words. ``counts``: before what is counted ("ein Euro", not "eins Euro")."""
+def cardinal(number: int, language: str, counts: bool = False, feminine: bool = False) -> str:
+    """``number``, 0 .. LARGEST, in words. ``counts``: before what is counted ("ein Euro", not "eins Euro");
+    ``feminine``: which is so ("eine Stunde", "duas horas"); of Italian numbers only one has that form in use."""
     if language in INDIC:
         return _indic(number, language)
     counting, counted = _RULES.get(language, ("spellout-cardinal", "spellout-cardinal"))
     rule = counted if counts else counting
+    if feminine:
+        rule = counting if language == "it" and number != 1 else "spellout-cardinal-feminine"
     kinds = (rule, f"{rule}-masculine", f"{rule}-common", "spellout-numbering")
     return next(filter(None, (_spelled(number, language, kind) for kind in kinds)), "")
 

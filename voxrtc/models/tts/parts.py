@@ -1,4 +1,5 @@
-"""Numbers that belong together: fractions and scores ("3/4", "1 1/2", "10/10", "24/7"), feet and inches, versions."""
+"""Numbers that belong together, or with what stands beside them: fractions and scores ("3/4", "1 1/2", "10/10",
+"24/7"), feet and inches, versions, verses, decades, codes, numbers that are dialled, and counters."""
 
 from __future__ import annotations
 
@@ -14,6 +15,26 @@ FRACTION = (
 )
 HEIGHT = r"(?<![\w./,:-])(?P<feet>[3-8])['’′](?P<inches>\d|1[01])(?:[\"”″]|''|(?!['’\w]))"
 VERSION = r"(?:v(?=\d)|V(?=\d+\.\d))(?P<numbers>\d+(?:\.\d+)*)(?!\w)"
+
+VERSE = r"(?<![\w.,:/-])(?P<chapter>\d{1,3}):(?P<first>[1-9]\d{0,2})[-–](?P<last>\d{1,3})(?![\w:-])"
+"""Also a time with an hour: "10:30-11" reads alike."""
+DECADE = (
+    r"(?P<decade>\d{2,3}0|(?:(?<=the )|(?<=late )|(?<=early )|(?<=mid[ -])|(?<=his )|(?<=her )|(?<=their )|(?<=my )"
+    r"|(?<=your )|(?<=our )|(?<=['’]))[2-9]0)s\b"
+)
+"""Two digits without one of these words before them are seconds."""
+CODE = r"#(?P<letters>[A-Z]{1,4})-?(?P<code>\d{3,}(?:-\d+)*|\d+(?:-\d+)+)(?!\w)"
+COUNTERS = {
+    "ko": r"(?P<count>\d{1,2})\s?(?=시(?!속)|개(?!월)|명|살|마리|권|잔|병|번)",
+    "zh": r"(?<![\d.,:/])(?P<count>2)\s?"
+    r"(?=[个個位只隻条條本张張杯件次天名家种種块瓶岁碗台辆双对遍座间部周人年公米升斤倍]"
+    r"|小时|分钟|点)",
+}
+"""Numbers that are said in another way before these words."""
+LIANG = "两"
+"""Two of something, in Chinese."""
+NEXT = re.compile(r"\s(\w+)")
+_DIALLED = re.compile(r"(?:^|\W)(?:call(?:s|ed|ing)?|dial(?:s|ed|led|ing|ling)?|ring|phone)\s$", re.IGNORECASE)
 
 OUT_OF = ("10", "100")
 """Denominators of scores, rather than of fractions."""
@@ -48,3 +69,19 @@ def height(match: re.Match[str], table: Readings, count: Count) -> str:
 def version(match: re.Match[str], table: Readings, count: Count) -> str:
     """The words for what VERSION found."""
     return f"{table.version} " + f" {table.point} ".join(count(number) for number in match["numbers"].split("."))
+
+
+def verse(match: re.Match[str], table: Readings, count: Count) -> str:
+    """The words for what VERSE found."""
+    return f"{count(match['chapter'])} {count(match['first'])} {table.to} {count(match['last'])}"
+
+
+def code(match: re.Match[str], table: Readings, spell: Count) -> str:
+    """The words for what CODE found: letter by letter, digit by digit."""
+    groups = ", ".join(spell(group) for group in match["code"].split("-"))
+    return f"{table.words['#']} {' '.join(match['letters'])} {groups}"
+
+
+def dialled(match: re.Match[str]) -> bool:
+    """Whether ``match`` is a number that the words before it say to call."""
+    return _DIALLED.search(match.string, 0, match.start()) is not None

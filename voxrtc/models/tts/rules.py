@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 
-from voxrtc.languages import ALL, LATIN
-from voxrtc.models.tts import numerals, parts
+from voxrtc.languages import ALL
+from voxrtc.models.tts import numerals, parts, patterns, shortened
 from voxrtc.models.tts.readings import Readings, readings
 
-SIGNS = {"US$": "$", "USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "Rs.": "₹", "Rs": "₹", "JPY": "¥", "KRW": "₩"} | {
-    "CNY": "¥",
-    "MYR": "RM",
-    "BRL": "R$",
-    "BDT": "৳",
-}
-"""Codes and other signs of currencies, and those that the tables have them under."""
 MOST_DIGITS = 15
 """Numbers with more digits, or with a zero before them, are read digit by digit."""
 YEARS = range(1100, 2100)
@@ -26,21 +18,6 @@ GERMAN = dict.fromkeys(("der", "die", "das"), True) | dict.fromkeys(
     ("am", "vom", "zum", "bis", "ab", "dem", "den", "im", "beim", "des"), False
 )
 """Words before a number with a full stop that make it an ordinal, and whether in the nominative."""
-
-
-PHONE = (
-    r"\+\d{1,3}(?:[ .\-/]?\(?\d+\)?){2,6}|\(\d{2,5}\)[ -]?\d{3,4}[ -]?\d{3,4}"
-    r"|(?<![\d.,])(?:\d{3}[ -]\d{3}[ -]\d{4}|0\d{2,4}[ /-]\d{3,8}(?:[ -]\d{2,4})*|0\d(?:[ .]\d\d){4})(?!\d)"
-)
-DATE = (
-    r"(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)(?!\d)"
-    r"|(?P<d2>\d{1,2})(?P<sep>[./])(?P<mo2>\d{1,2})(?P=sep)(?P<y2>\d{4})(?!\d)"
-)
-TIME = (
-    r"(?P<h>[01]?\d|2[0-4])(?::|(?<=\d)h(?=\d))(?P<m>[0-5]\d)(?::[0-5]\d)?(?!\d)"
-    r"(?:\s?(?P<half>[AaPp])\.?[Mm]\b\.?|\s(?:Uhr|heures|h|बजे|वाजता)(?!\w))?"
-    r"|(?P<h2>1?\d)\s?(?P<half2>[AaPp])\.?[Mm]\b\.?(?!\w)"
-)
 
 
 @lru_cache(len(ALL))
@@ -57,60 +34,7 @@ class Rules:
     def __init__(self, language: str, table: Readings) -> None:
         self._language = language
         self._table = table
-        group, decimal = re.escape(table.group) + "\u00a0\u202f", re.escape(table.decimal)
-        if language == "fr":
-            group += " "
-        # Groups of three, or (in India) of two before the last three; else a decimal point or comma, whichever.
-        number = (
-            rf"\d{{1,3}}(?:[{group}]\d{{2,3}})*[{group}]\d{{3}}(?!\d)(?:{decimal}\d+)?"
-            rf"|\d+(?:{decimal if table.decimal == '.' else '[.,]'}\d+)?"
-        )
-        named = _any(table.months)
-        symbols, letters = _split_by_letter([*table.currencies, *SIGNS])
-        signs, abbreviations = _split_by_letter(list(table.words))
-        magnitude = rf"(?:\s?(?P<@magnitude>{_any(table.magnitudes)})(?!\w))?"
-        latin = ALL[language].script is LATIN
-        ends = r"(?!\w)" if latin else r"(?![A-Za-z])"  # endings and particles may follow at once
-        numeric = {
-            "phone": PHONE,
-            "date": DATE,
-            "day": rf"(?P<od>\d{{1,2}})(?:\.|st|nd|rd|th)?\s(?:of\s)?(?P<om>{named})(?!\w)"
-            r"(?:,?\s(?P<oy>\d{4})(?!\d))?",
-            "fraction": parts.FRACTION if table.fractions else "(?!)",
-            "height": parts.HEIGHT if table.height else "(?!)",
-            "time": TIME,
-            "sum": rf"(?P<b_sum>{number}){magnitude.replace('@', 'b_')}\s?"
-            rf"(?P<b_sign>{_any(symbols + letters)})(?![A-Za-z])",
-            "percent": rf"(?P<share>[-−+]?(?:{number}))\s?[%％]",
-            "unit": rf"(?P<amount>(?:(?<![A-Za-z\d-])[-−])?(?:{number}))\s?(?P<unit>{_any(table.units)}){ends}",
-            "nth": rf"(?P<nth>\d+)(?:{table.ordinal or '(?!)'})(?![^\W\d_])"
-            if language != "de"
-            else r"(?P<nth>\d{1,2})\.(?=\s\w)",
-            "range": rf"(?<![\w.,-])(?P<low>{number})(?:\s?[–—]\s?|-)(?P<high>{number})(?![\w-])",
-            "decade": r"(?P<decade>\d{2,3}0)s\b" if language == "en" else "(?!)",
-            "counter": r"(?P<count>\d{1,2})\s?(?=시(?!속)|개(?!월)|명|살|마리|권|잔|병|번)"
-            if language == "ko"
-            else "(?!)",
-            "version": rf"(?!\d{{1,3}}(?:[{group}]\d{{3}})+(?!\d))\d+(?:\.\d+){{2,}}",
-            "number": rf"(?:(?<![\w)\-])[-−](?=\d))?(?:{number})",
-            "money": rf"(?P<a_sign>{_any(symbols)})\s?(?P<a_sum>{number}){magnitude.replace('@', 'a_')}",
-            "counted": r"(?:第|제\s?)(?P<nth2>\d+)",
-            "symbol": _any(signs),
-        }
-        wordy = {
-            "coded": rf"(?P<c_sign>{_any(letters)})\s?(?P<c_sum>{number}){magnitude.replace('@', 'c_')}",
-            "month": rf"(?P<nm>{named})\s(?P<nd>\d{{1,2}})(?:st|nd|rd|th)?(?!\w|[:.,]\d)(?:,?\s(?P<ny>\d{{4}})(?!\d))?",
-            "versioned": parts.VERSION if table.version else "(?!)",
-            "word": rf"(?:{_any(abbreviations)})(?!\w)",
-        }
-        words = [*letters, *table.months, *abbreviations, *(table.version and ("v", "V"))]
-        firsts = "".join(sorted({word[0] for word in words}))
-        others = "".join(sorted({word[0] for word in [*symbols, *signs]}))
-        # What nothing begins with is passed over at once: this is most of a clause.
-        self.pattern = re.compile(
-            rf"(?=[\d(+\-−½⅓⅔¼¾⅛⅜⅝⅞第제{re.escape(others)}])(?:{_rules(numeric)})"
-            rf"|(?<!\w)(?=[{re.escape(firsts)}])(?:{_rules(wordy)})"
-        )
+        self.pattern = patterns.pattern(language, table)
 
     def say(self, match: re.Match[str]) -> str | None:
         """The words for what was found; None to leave it."""
@@ -119,24 +43,31 @@ class Rules:
         return said
 
     def _sum(self, match: re.Match[str]) -> str | None:
-        return self._amount(match["b_sign"], match["b_sum"], match["b_magnitude"])
+        return self._amount(match["b_sign"], match["b_sum"], match["b_magnitude"] or match["b_scale"])
 
     def _money(self, match: re.Match[str]) -> str | None:
-        return self._amount(match["a_sign"], match["a_sum"], match["a_magnitude"])
+        return self._amount(match["a_sign"], match["a_sum"], match["a_magnitude"] or match["a_scale"])
+
+    def _spread(self, match: re.Match[str]) -> str | None:
+        sign, low, magnitude = match["d_sign"], match["d_low"], match["d_magnitude"] or match["d_scale"]
+        first = self._number_of(low) if self._split(low)[1] == "" or magnitude else self._amount(sign, low, None)
+        second = self._amount(sign, match["d_sum"], magnitude)
+        return self._join([first, self._table.to, second]) if first and second else None
 
     def _coded(self, match: re.Match[str]) -> str | None:
-        return self._amount(match["c_sign"], match["c_sum"], match["c_magnitude"])
+        return self._amount(match["c_sign"], match["c_sum"], match["c_magnitude"] or match["c_scale"])
 
     # -- numbers --------------------------------------------------------------------------------------------
 
-    def _number_of(self, written: str, counts: bool = False) -> str:
-        """Any number as it is written: with a sign, groups and decimals."""
+    def _number_of(self, written: str, counts: bool = False, of: str = "") -> str:
+        """Any number as it is written: with a sign, groups and decimals. ``of``: the word for what it ``counts``."""
         minus = written[0] in "-−"
         whole, fraction = self._split(written.lstrip("-−+"))
         if len(whole) > MOST_DIGITS or (len(whole) > 1 and int(whole[0]) == 0):
             said = self._join(numerals.digits(whole, self._language))
         else:
-            said = numerals.cardinal(int(whole), self._language, counts and not fraction)
+            feminine = of in self._table.feminine and not fraction
+            said = numerals.cardinal(int(whole), self._language, counts and not fraction, feminine)
         if fraction:
             said = self._join([said, self._table.point, *numerals.digits(fraction, self._language)])
         return self._join([self._table.minus, said]) if minus else said
@@ -192,36 +123,54 @@ class Rules:
         return numerals.ordinal(int(day), self._language)
 
     def _month(self, match: re.Match[str]) -> str:
-        said = f"{match['nm']} {self._day_of(match['nd'])}"
+        said = f"{shortened.month(match['nm'], self._table)} {self._day_of(match['nd'])}"
         return f"{said}, {self._year_of(match['ny'])}" if match["ny"] else said
 
     def _day(self, match: re.Match[str]) -> str:
         of = "of " if self._language == "en" else ""
         the = "the " if of and not match.string[: match.start()].lower().endswith("the ") else ""
-        said = f"{the}{self._day_of(match['od'])} {of}{match['om']}"
-        return f"{said} {self._year_of(match['oy'])}" if match["oy"] else said
+        said = f"{the}{self._day_of(match['od'])} {of}{shortened.month(match['om'], self._table)}"
+        if match["oy"]:
+            return f"{said} {self._year_of(match['oy'])}"
+        return said + "." if shortened.ends(match) else said
+
+    def _short(self, match: re.Match[str]) -> str:
+        return shortened.month(match["short"], self._table) + ("." if shortened.ends(match) else "")
+
+    def _weekday(self, match: re.Match[str]) -> str:
+        return shortened.weekday(match, self._table)
+
+    def _verse(self, match: re.Match[str]) -> str:
+        return parts.verse(match, self._table, self._whole)
+
+    def _code(self, match: re.Match[str]) -> str:
+        return parts.code(match, self._table, lambda digits: self._join(numerals.digits(digits, self._language)))
 
     def _time(self, match: re.Match[str]) -> str:
         table, half = self._table, match["half"] or match["half2"]
         hour, minute = int(match["h"] or match["h2"]), int(match["m"] or 0)
         h = numerals.native(hour) if self._language == "ko" and 0 < hour < 13 else self._hour(hour)
-        ending = f" {half.lower()} m" if half else ""
+        stop = "." if half and shortened.closes(match, table) else ""
+        ending = f" {half.upper()}M{stop}" if half else ""
         if not minute:
             return f"{h}{ending}" if half else table.clock_whole.format(h=h)
         form = table.clock_zero if minute < 10 and table.clock_zero else table.clock
         return form.format(h=h, m=self._whole(minute)) + ending
 
     def _hour(self, hour: int) -> str:
-        return numerals.cardinal(hour, self._language, counts=self._language == "de")
+        if self._language == "zh" and hour == 2:
+            return parts.LIANG
+        return numerals.cardinal(hour, self._language, self._language == "de", self._language in ("es", "fr", "pt"))
 
     def _amount(self, sign: str, amount: str, magnitude: str | None) -> str | None:
-        names = self._table.currencies.get(SIGNS.get(sign, sign))
+        names = self._table.currencies.get(patterns.SIGNS.get(sign, sign))
         if names is None:
             return None
         whole, fraction = self._split(amount)
+        magnitude = self._table.scales.get(magnitude or "", magnitude)
         if magnitude or len(fraction) not in (0, 2) or (fraction and len(names) < 4):
             return self._join([self._number_of(amount), *([magnitude] if magnitude else []), names[1]])
-        major = self._join([self._number_of(whole, counts=True), names[int(whole) != 1]])
+        major = self._join([self._number_of(whole, True, names[0]), names[int(whole) != 1]])
         if not int(fraction or 0):
             return major
         minor = self._join([numerals.cardinal(int(fraction), self._language, True), names[2 + (int(fraction) != 1)]])
@@ -237,12 +186,16 @@ class Rules:
         amount = match["amount"]
         one, many = self._table.units[match["unit"]][:2]
         prefix = self._language == "zh" and one.endswith("度") and len(one) > 1
+        if self._language == "zh" and one.endswith("度") and amount[0] in "-−":
+            return "零下" + self._number_of(amount[1:]) + one
         if prefix:  # 摄氏二十度
             return one[:-1] + self._number_of(amount) + "度"
-        return self._join([self._number_of(amount, counts=True), one if amount.lstrip("-−") == "1" else many])
+        if self._language == "zh" and amount == "2":
+            return parts.LIANG + one
+        return self._join([self._number_of(amount, True, one), one if amount.lstrip("-−") == "1" else many])
 
     def _nth(self, match: re.Match[str]) -> str | None:
-        number = int(match["nth"])
+        number = int(re.sub(r"\D", "", match["nth"]))
         if word := self._table.ordinals.get(str(number)):
             return word
         ending = match[0][len(match["nth"]) :].strip()
@@ -268,6 +221,8 @@ class Rules:
             said = [self._bare(low), self._table.to, self._bare(high)]
         else:
             said = [self._number_of(low), self._table.to, self._number_of(high)]
+        if match["rate"]:
+            said = [self._table.percent, *said] if self._language == "zh" else [*said, self._table.percent]
         return self._join(said)
 
     def _decade(self, match: re.Match[str]) -> str:
@@ -275,6 +230,8 @@ class Rules:
         return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
 
     def _counter(self, match: re.Match[str]) -> str:
+        if self._language == "zh":
+            return parts.LIANG
         return numerals.native(int(match["count"])) + ("" if match[0][-1:].isspace() else " ")
 
     def _version(self, match: re.Match[str]) -> str:
@@ -292,6 +249,11 @@ class Rules:
 
     def _number(self, match: re.Match[str]) -> str:
         following = match.string[match.end() : match.end() + 2]
+        if match[0] in self._table.emergency and parts.dialled(match):
+            return self._join(numerals.digits(match[0], self._language))
+        word = parts.NEXT.match(match.string, match.end()) if self._table.feminine else None
+        if word is not None and word[1] in self._table.feminine:
+            return self._number_of(match[0], True, word[1])
         if match[0].endswith("1") and following[:1] == " " and following[1:].isalpha():
             return self._number_of(match[0], counts=len(match[0]) != 4)
         return self._bare(match[0], following[:1])
@@ -304,9 +266,10 @@ class Rules:
         return self._number_of(written)
 
     def _word(self, match: re.Match[str]) -> str | None:
-        said = self._table.words[match[0]]
-        ends = match[0].endswith(".") and not match.string[match.end() :].strip(" \"'”’»)")
-        return said + "." if ends else said
+        if match[0] in ("St.", "St") and self._language == "en":
+            return shortened.street(match)
+        ends = shortened.closes(match, self._table) if match[0] in shortened.CLOSING else shortened.ends(match)
+        return self._table.words[match[0]] + ("." if ends else "")
 
     def _symbol(self, match: re.Match[str]) -> str | None:
         """Only between spaces, numbers, or by itself: not inside a name or an address."""
@@ -321,17 +284,3 @@ class Rules:
         if all(not sign or sign.isspace() or sign.isdigit() for sign in (before, after)) and before + after:
             return f"{'' if before.isspace() or not before else ' '}{said}{'' if after.isspace() or not after else ' '}"
         return None
-
-
-def _any(words: Iterable[str]) -> str:
-    """An alternation of ``words``, the longest first."""
-    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)) or "(?!)"
-
-
-def _rules(rules: dict[str, str]) -> str:
-    return "|".join(f"(?P<r_{name}>{rule})" for name, rule in rules.items())
-
-
-def _split_by_letter(words: list[str]) -> tuple[list[str], list[str]]:
-    """Those that begin with no letter, and those that do."""
-    return [word for word in words if not word[0].isalpha()], [word for word in words if word[0].isalpha()]

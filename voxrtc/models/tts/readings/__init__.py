@@ -24,7 +24,9 @@ class Readings:
     ``words``: abbreviations and signs. ``address``: the words for signs in addresses (dot, at, dash, underscore, plus),
     for a ``port`` and before a ``hashtag``. ``fractions``: by denominator, one and several; ``mixed``: a whole number
     and a fraction; ``half``: of the first of them, one alone; ``out_of``: ten out of ten. ``version``: the word for a v
-    before numbers. ``height``: in feet and inches. ``spaced``: words are parted by spaces."""
+    before numbers. ``height``: in feet and inches. ``scales``: letters for magnitudes. ``short_months``, ``weekdays``:
+    whole names by short ones. ``feminine``: words for what is counted that take a feminine number. ``emergency``:
+    numbers that are read digit by digit after a word like "call". ``spaced``: words are parted by spaces."""
 
     decimal: str
     group: str
@@ -53,6 +55,11 @@ class Readings:
     out_of: str = ""
     version: str = ""
     height: str = ""
+    scales: dict[str, str] = field(default_factory=dict)
+    short_months: dict[str, str] = field(default_factory=dict)
+    weekdays: dict[str, str] = field(default_factory=dict)
+    feminine: list[str] = field(default_factory=list)
+    emergency: list[str] = field(default_factory=list)
     spaced: bool = True
 
 
