@@ -16,6 +16,9 @@ from tests.coturn import INSTALLED, SECRET, coturn
 from tests.e2e.running import free_port
 from voxrtc import doctor, settings
 from voxrtc.doctor import Finding, examine
+from voxrtc.models.tts import inspection
+
+CLIP = Path(__file__).parent / "data" / "jfk.wav"
 
 
 @pytest.fixture
@@ -203,6 +206,85 @@ def test_chatterbox(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found("bad", "is no checkpoint of Chatterbox: it lacks")
     hide(monkeypatch, "soxr")
     assert "[gpu]" in found("bad", "not installed: soxr, which Chatterbox runs on").remedy
+
+
+@pytest.mark.parametrize("file", ["espeak.wav", "auto.ogg", "chatterbox.wav", "zoë.wav"])
+def test_chatterbox_with_a_clip_of_a_name_that_cannot_be(
+    here: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("VOXRTC_TTS__ENGINE", "chatterbox")
+    monkeypatch.setenv("VOXRTC_MODELS__DEVICE", "cpu")
+    (here / "voices").mkdir()
+    (here / "voices" / file).write_bytes(CLIP.read_bytes())
+    assert "name" in found("bad", f"voices/{file} cannot be a voice").what
+
+
+def test_a_folder_of_clips_that_is_not_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("VOXRTC_TTS__ENGINE", "chatterbox")
+    monkeypatch.setenv("VOXRTC_MODELS__DEVICE", "cpu")
+    monkeypatch.setenv("VOXRTC_TTS__VOICES_DIR", "voics")
+    found("bad", "tts.voices_dir is 'voics', and there is no such folder")
+
+
+def test_an_engine_that_cannot_speak_is_not_named_as_who_speaks(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    monkeypatch.setenv("VOXRTC_TTS__ENGINE", "chatterbox")
+    hide(monkeypatch, "espeakng_loader")
+    found("bad", "needs a GPU, and torch finds none")
+    assert "answered in English" not in found("note", "en: ").what
+    assert not any("chatterbox speaks" in finding.what for finding in examine())
+
+
+def test_a_voice_that_its_engine_has_not(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXRTC_TTS__ENGINE", "hibari")
+    monkeypatch.setenv("VOXRTC_TTS__VOICE", "anna")
+    (only,) = examine()
+    assert only.state == "bad"
+    assert "voice is 'anna', which is none of engine 'hibari'" in only.what
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [("KOKORO", "tts.kokoro: there is no model.onnx in /nope"), ("INDIC", "/nope"), ("MMS", "there is no such folder")],
+)
+def test_other_voices_whose_files_are_not_there(
+    here: Path, monkeypatch: pytest.MonkeyPatch, key: str, told: str
+) -> None:
+    for package in inspection.PACKAGES["mms" if key == "MMS" else "kokoro"]:
+        pytest.importorskip(package, reason="the gpu extra is not installed")
+    if key == "KOKORO":
+        pytest.importorskip("espeakng_loader", reason="the espeak extra is not installed")
+    monkeypatch.setitem(inspection.PACKAGES, "indic", ())
+    monkeypatch.setenv(f"VOXRTC_TTS__{key}", "/nope/{}" if key == "MMS" else "/nope")
+    assert "languages.md" in found("bad", told).remedy
+
+
+def test_dia_whose_folder_is_not_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers", reason="the gpu extra is not installed")
+    (here / "config.toml").write_text('[dialogue]\nlanguage = "ms"\n[tts]\ndia = "/nope"\nlanguages = {ms = "dia"}\n')
+    found("bad", "'/nope' is a path, and there is no such folder")
+    assert not any("dia speaks" in finding.what for finding in examine())
+
+
+def test_other_voices_that_are_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers", reason="the gpu extra is not installed")
+    (here / "tam").mkdir()
+    text = f'[dialogue]\nlanguage = "ta"\n[tts]\nmms = "{here}/{{}}"\nlanguages = {{ta = "mms", te = "mms"}}\n'
+    (here / "config.toml").write_text(text)
+    found("ok", "MMS-TTS (Meta) for ta")
+    found("bad", "tts.languages has te = 'mms', which has no files for it")
+    assert any("spoken by mms" in finding.what for finding in examine())
+    hide(monkeypatch, "transformers")
+    assert "[gpu]" in found("bad", "the voice mms needs transformers").what
+
+
+def test_clones_that_nobody_can_make(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXRTC_TTS__ALLOW_CLONING", "true")
+    assert "chatterbox" in found("note", "tts.allow_cloning is on, but hibari speaks").remedy
 
 
 def test_packages_that_are_missing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

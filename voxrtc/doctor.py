@@ -11,7 +11,7 @@ import platform
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,7 +34,8 @@ from voxrtc.models.remote import trial
 from voxrtc.models.remote.bound import Bound
 from voxrtc.models.remote.client import Client
 from voxrtc.models.remote.ears import ServerEars
-from voxrtc.models.tts import choice
+from voxrtc.models.tts import choice, inspection
+from voxrtc.models.tts.others import TITLES
 from voxrtc.settings import Settings
 
 RUNTIMES = {
@@ -72,12 +73,14 @@ def examine(config: Path | None = None) -> list[Finding]:
         quiet.hush(settings.models)
     except ConfigError as error:
         return [Finding("bad", f"configuration: {error}", "Correct it; config.toml in the repository shows every key.")]
+    voices, able = _voices(settings)
     return [
         Finding("ok", "configuration is valid"),
         *_machine(settings),
         *_functions(settings),
         *_packages(settings),
-        *_languages(settings),
+        *voices,
+        *_languages(settings, able),
         *_models(settings),
         *_voxtral(settings),
         *asyncio.run(_remote(settings)),
@@ -123,10 +126,30 @@ def _packages(settings: Settings) -> Iterator[Finding]:
             missing.append(name)
     if missing:
         yield Finding("bad", f"not installed: {', '.join(missing)}", "Run: make install")
-    if choice.engine(settings) == "chatterbox":
-        yield from _chatterbox(settings)
-    else:
-        yield _espeak(settings)
+
+
+def _voices(settings: Settings) -> tuple[list[Finding], dict[str, Collection[str]]]:
+    """Those that are configured; of those that can speak here, the languages."""
+    chosen = choice.engine(settings)
+    findings = list(_chatterbox(settings)) if chosen == "chatterbox" else [_espeak(settings)]
+    able = dict(roster.able(settings))
+    if any(finding.state == "bad" for finding in findings):
+        del able[chosen]
+    for found in inspection.inspect(settings):
+        if found.wrong:
+            del able[found.name]
+            findings.append(Finding("bad", found.wrong, "See docs/languages.md, the other voices."))
+            continue
+        able[found.name] = found.languages
+        findings.append(Finding("ok", f"{TITLES[found.name]} for {', '.join(found.languages)}"))
+        for code, engine in settings.tts.languages.items():
+            if engine == found.name and code not in found.languages:
+                told = f"tts.languages has {code} = '{engine}', which has no files for it"
+                findings.append(Finding("bad", told, "See docs/languages.md, the other voices."))
+    if settings.tts.allow_cloning and chosen != "chatterbox":
+        told = f"tts.allow_cloning is on, but {chosen} speaks: no voice is made of a clip"
+        findings.append(Finding("note", told, 'Set tts.engine = "chatterbox" (docs/voices.md), or leave it out.'))
+    return findings, able
 
 
 def _chatterbox(settings: Settings) -> Iterator[Finding]:
@@ -156,14 +179,15 @@ def _espeak(settings: Settings) -> Finding:
     return Finding("note", "speaks English only: the espeak extra is not installed", remedy)
 
 
-def _languages(settings: Settings) -> Iterator[Finding]:
-    """Who hears, and who speaks, what is configured (docs/languages.md)."""
-    for codes, ears, voice in roster.lines(settings):
+def _languages(settings: Settings, able: roster.Able) -> Iterator[Finding]:
+    """Who hears, and who of ``able`` speaks, what is configured (docs/languages.md)."""
+    nobody = "nobody: answered in English" if any("en" in codes for codes in able.values()) else "nobody"
+    for codes, ears, voice in roster.lines(settings, able):
         if ears and voice:
             yield Finding("ok", f"{codes}: {ears} hears, {voice} speaks")
             continue
         lacks = "badly heard by whisper-base" if not ears else f"heard by {ears}"
-        spoken = f"spoken by {voice}" if voice else "spoken by nobody: answered in English"
+        spoken = f"spoken by {voice or nobody}"
         yield Finding("note", f"{codes}: {lacks}, {spoken}", "See docs/languages.md.")
 
 

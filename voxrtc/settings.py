@@ -290,9 +290,15 @@ class Tts(Section):
 
     @model_validator(mode="after")
     def _of_that_engine(self) -> Tts:
+        one = self.engine in ("hibari", "espeak")  # which have a voice of their name; Chatterbox has many
         others = {"hibari", "espeak"} - {self.engine}
-        if self.engine != "auto" and self.voice in others:
+        if self.engine != "auto" and (self.voice not in ("auto", self.engine) if one else self.voice in others):
             raise ValueError(f"voice is '{self.voice}', which is none of engine '{self.engine}'; leave one of them out")
+        if self.voice in ("indic", "mms", "dia", "kokoro"):
+            raise ValueError(
+                f"voice is '{self.voice}', which only speaks beside another; name it in languages: "
+                f'{{ en = "{self.voice}" }}'
+            )
         return self
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 
 from voxrtc.languages import ALL, NAMES, spoken_by, voxtral_hears
@@ -30,28 +30,37 @@ def engines(settings: Settings) -> list[str]:
     return [chosen, *plain, *others.configured(settings.tts)]
 
 
-def speaks(code: str, settings: Settings) -> str:
-    """Who; empty where nobody does, and the call goes on in English."""
-    there = engines(settings)
-    able = [engine for engine in there if code in _languages(engine, settings)]
-    return next(iter(others.order(code, there[0], able, settings.tts.languages)), "")
+Able = Mapping[str, Collection[str]]
+"""Engines that can speak here, and the languages of each."""
 
 
-def _languages(engine: str, settings: Settings) -> Collection[str]:
+def able(settings: Settings) -> Able:
+    """All that are configured, as far as settings tell."""
+    return {engine: languages(engine, settings) for engine in engines(settings)}
+
+
+def speaks(code: str, settings: Settings, there: Able | None = None) -> str:
+    """Who of those that are ``there``; empty where nobody does, and the call goes on in English."""
+    there = able(settings) if there is None else there
+    speakers = [engine for engine, codes in there.items() if code in codes]
+    return next(iter(others.order(code, choice.engine(settings), speakers, settings.tts.languages)), "")
+
+
+def languages(engine: str, settings: Settings) -> Collection[str]:
     """Those that ``engine`` speaks with the checkpoint that is configured."""
     if engine == "chatterbox" and is_turbo(settings.tts.chatterbox):
         return ("en",)
     return NAMES if engine == "espeak" else spoken_by(engine)
 
 
-def lines(settings: Settings) -> Iterator[tuple[str, str, str]]:
+def lines(settings: Settings, there: Able | None = None) -> Iterator[tuple[str, str, str]]:
     """Languages (codes), who hears and who speaks them: of the configured one, or where that is the caller's, of the
     seventeen, together where both are the same."""
     language = settings.dialogue.language
     codes = list(NAMES) if language == "auto" else [language]
 
     def both(code: str) -> tuple[str, str]:
-        return hears(code, settings), speaks(code, settings)
+        return hears(code, settings), speaks(code, settings, there)
 
     for (ears, voice), group in groupby(sorted(codes, key=both), both):
         yield " ".join(sorted(group, key=codes.index)), ears, voice

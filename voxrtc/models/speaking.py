@@ -117,8 +117,8 @@ class Speaking:
             raise ModelsError('voices of clips need tts.engine = "chatterbox"')
         if not names.possible(name):
             raise ModelsError(names.POSSIBLE)
-        if names.taken(name, self.voices):
-            raise ModelsError(names.TAKEN.format(name))
+        if why := names.taken(name, self.voices):
+            raise ModelsError(why)
         await engine.clone(name, samples, rate)
         return list(engine.clones[name])
 

@@ -82,8 +82,8 @@ def _may_clone(request: web.Request, name: str) -> Ready:
     ready = _ready(request)
     if not ready.cloning:
         raise web.HTTPNotImplemented(text='voices of clips need tts.engine = "chatterbox"')
-    if names.taken(name, ready.voices.keys() - set(ready.clones)):
-        raise web.HTTPConflict(text=names.TAKEN.format(name))
+    if why := names.taken(name, ready.voices.keys() - set(ready.clones)):
+        raise web.HTTPConflict(text=why)
     if "Content-Encoding" in request.headers:
         raise web.HTTPUnsupportedMediaType(text="send the clip as it is, without a Content-Encoding")
     return ready

@@ -16,10 +16,15 @@ from safetensors.torch import save_file  # noqa: E402
 
 from tests.models.chatterbox import checkpoints  # noqa: E402
 from voxrtc.errors import ModelsError  # noqa: E402
-from voxrtc.models.chatterbox import t3_weights  # noqa: E402
+from voxrtc.models.chatterbox import (
+    t3_weights,
+    voices,
+)
 from voxrtc.models.chatterbox.build import make  # noqa: E402
 from voxrtc.models.chatterbox.sound import SoundRunner  # noqa: E402
-from voxrtc.settings import Settings  # noqa: E402
+from voxrtc.settings import Settings, Tts  # noqa: E402
+
+CLIP = Path(__file__).parents[2] / "data" / "jfk.wav"
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +48,37 @@ def test_a_tokenizer_of_another_checkpoint_is_told(checkpoint: Path, tmp_path: P
         ModelsError, match=r"gives ids up to \d+, and .*t3_mtl23ls_v2\.safetensors has embeddings of 250"
     ):
         made(folder, tmp_path)
+
+
+def clip(file: Path) -> None:
+    file.parent.mkdir(exist_ok=True)
+    shutil.copy(CLIP, file)
+
+
+@pytest.mark.parametrize("name", ["espeak.wav", "auto.wav", "chatterbox.wav", "my voice.wav", "kokoro.FLAC"])
+def test_a_clip_of_a_name_that_no_voice_can_have_is_told(checkpoint: Path, tmp_path: Path, name: str) -> None:
+    clip(tmp_path / "voices" / name)
+    with pytest.raises(ModelsError, match=rf"{name} cannot be a voice: .*name.*call the file something else"):
+        made(checkpoint, tmp_path / "voices")
+
+
+def test_two_clips_of_one_voice_are_told(checkpoint: Path, tmp_path: Path) -> None:
+    for name in ("anna.wav", "anna.ogg"):
+        clip(tmp_path / "voices" / name)
+    with pytest.raises(ModelsError, match=r"anna\.ogg and .*anna\.wav are both the voice 'anna'"):
+        made(checkpoint, tmp_path / "voices")
+
+
+def test_what_a_finder_leaves_beside_a_clip_is_no_clip(tmp_path: Path) -> None:
+    clip(tmp_path / "voices" / "anna.wav")
+    (tmp_path / "voices" / "._anna.wav").write_bytes(b"Mac OS X")
+    assert list(voices.clips_in(tmp_path / "voices")) == ["anna"]
+
+
+def test_a_folder_of_clips_that_is_not_there_is_told(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelsError, match=r"tts\.voices_dir is '.*voics', and there is no such folder"):
+        made(checkpoint, tmp_path / "voics")
+    assert voices.folder_of(Tts()) == Path("voices")  # which need not be
 
 
 def test_a_gpu_without_memory_is_told_and_nothing_is_left(

@@ -267,12 +267,15 @@ async def test_names(serve: Any) -> None:
         ("kennedy", 409),
         ("chatterbox", 409),
         ("espeak", 409),
+        ("hibari", 409),
         ("auto", 409),
     ):
-        assert (await front.error("PUT", f"/voices/{name}", data=wav))[0] == status, name
+        got, message = await front.error("PUT", f"/voices/{name}", data=wav)
+        assert got == status, name
+        assert status != 409 or ("reserved" in message) == (name != "kennedy"), message
     samples, rate = soundfile.read(JFK, dtype="float32")
     for name in ("a b", "kennedy", "auto", ""):
-        with pytest.raises(ModelsError, match=r"name|another voice"):
+        with pytest.raises(ModelsError, match=r"name|configured voice"):
             await front.host.clone(name, samples, rate)
     assert (await front.put("x" * 64, wav))[0] == 201
 

@@ -329,6 +329,9 @@ def test_who_speaks_follows_the_table_unless_the_settings_say_otherwise() -> Non
         ({"languages": {"de": "dia"}}, "dia does not speak 'de'"),
         ({"languages": {"ta": "mms"}}, "where its files are"),
         ({"mms": "facebook/mms-tts-eng"}, "needs {}"),
+        ({"engine": "hibari", "voice": "anna"}, "none of engine 'hibari'"),
+        ({"engine": "espeak", "voice": "hibari"}, "none of engine 'espeak'"),
+        ({"voice": "kokoro"}, "only speaks beside another"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(tts: dict[str, object], wrong: str) -> None:

@@ -99,7 +99,7 @@ def _voices(
     settings: Settings, files: Files, s3gen: Mapping[str, Tensor], device: torch.device, progress: Progress
 ) -> tuple[dict[str, Voice], Maker | None]:
     """All voices that are configured, and what makes more of them where that is allowed."""
-    folder = Path(settings.tts.voices_dir).expanduser()
+    folder = voices.folder_of(settings.tts)
     known: dict[str, Voice] = {}
     if files.voice is not None:
         known[BUILT_IN] = voices.built_in(files.voice, device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
@@ -30,7 +29,7 @@ def inspect(settings: Settings) -> Iterator[str]:
     if folder is not None:  # else it is among the models that are not fetched yet
         files = checkpoint.find(folder)
         yield f"{'Chatterbox Turbo (English)' if files.turbo else 'Chatterbox, multilingual'}: {files.t3.name}"
-    found = voices.clips_in(Path(settings.tts.voices_dir).expanduser())
+    found = voices.clips_in(voices.folder_of(settings.tts))
     for path in found.values():
         clips.read(path)
     if found:

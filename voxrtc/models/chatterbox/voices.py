@@ -20,12 +20,16 @@ from voxrtc.models.chatterbox import clips, spectra
 from voxrtc.models.chatterbox.codes import Codes
 from voxrtc.models.chatterbox.parts import TOKENS_PER_S, Voice
 from voxrtc.models.chatterbox.speakers import CamPlus, VoiceEncoder
+from voxrtc.models.tts import names
+from voxrtc.settings import Tts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-BUILT_IN = "chatterbox"
+BUILT_IN = names.CHATTERBOX
 """The name of the checkpoint's own voice."""
+KINDS = frozenset({".wav", ".flac", ".ogg", ".mp3"})
+"""Of files that are clips."""
 PROMPT_S = {False: 6, True: 15}
 """Seconds of a clip that T3 is given, in the multilingual one and in Turbo."""
 
@@ -92,12 +96,30 @@ def built_in(path: Path, device: torch.device) -> Voice:
         raise ModelsError(f"{path} holds no voice as Chatterbox keeps them") from error
 
 
+def folder_of(tts: Tts) -> Path:
+    """Where the clips are. Raises ModelsError where a folder is named that is not there."""
+    folder = Path(tts.voices_dir).expanduser()
+    if not folder.is_dir() and tts.voices_dir != Tts.model_fields["voices_dir"].default:
+        raise ModelsError(f"tts.voices_dir is '{tts.voices_dir}', and there is no such folder")
+    return folder
+
+
 def clips_in(folder: Path) -> dict[str, Path]:
-    """The clips ``NAME.wav`` of a folder (also .flac, .ogg, .mp3) by name, in order; none where there is no folder."""
+    """The clips ``NAME.wav`` of a folder (also .flac, .ogg, .mp3) by name, in order; none where there is no folder.
+    Files whose names begin with a dot are none. Raises ModelsError for one whose name cannot be a voice's."""
     if not folder.is_dir():
         return {}
-    kinds = {".wav", ".flac", ".ogg", ".mp3"}
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in kinds}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in KINDS or path.name.startswith("."):
+            continue
+        wrong = names.taken(path.stem) if names.possible(path.stem) else names.POSSIBLE
+        if wrong:
+            raise ModelsError(f"{path} cannot be a voice: {wrong}; call the file something else")
+        if path.stem in found:
+            raise ModelsError(f"{found[path.stem]} and {path} are both the voice '{path.stem}'; keep one of them")
+        found[path.stem] = path
+    return found
 
 
 def of_folder(folder: Path, maker: Maker) -> dict[str, Voice]:

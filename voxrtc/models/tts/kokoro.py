@@ -115,7 +115,10 @@ def _vocabulary(folder: Path) -> dict[str, int]:
         file = folder / name
         if not file.is_file():
             continue
-        table = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            table = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelsError(f"tts.kokoro: {file} cannot be read as JSON") from error
         for key in keys:
             table = table.get(key, {}) if isinstance(table, dict) else {}
         if table:
