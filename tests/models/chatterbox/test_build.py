@@ -16,10 +16,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from tests.models.chatterbox import checkpoints  # noqa: E402
 from voxrtc.errors import ModelsError  # noqa: E402
-from voxrtc.models.chatterbox import (
-    t3_weights,
-    voices,
-)
+from voxrtc.models.chatterbox import t3_weights, voices  # noqa: E402
 from voxrtc.models.chatterbox.build import make  # noqa: E402
 from voxrtc.models.chatterbox.sound import SoundRunner  # noqa: E402
 from voxrtc.settings import Settings, Tts  # noqa: E402
