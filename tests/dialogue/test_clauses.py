@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -149,6 +150,52 @@ def test_the_first_clause_may_end_in_a_breath(text: str, first: str) -> None:
     clauses = cut_early(text)
     assert clauses[0] == first
     assert "".join(clauses) == text
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "first"),
+    [
+        ("de", "Der nächste Zug nach Hamburg fährt heute um 10:30 Uhr ab.", "Der nächste Zug nach Hamburg fährt heute"),
+        (
+            "de",
+            "Extraordinär Abfahrtszeitpunkt morgen 10:30 Uhr dann.",
+            "Extraordinär Abfahrtszeitpunkt morgen 10:30 Uhr",
+        ),
+        ("fr", "Notre représentation commence à 14 h 30 demain soir.", "Notre représentation commence"),
+        ("fr", "La représentation exceptionnellement commence 14 h 30 ce soir.", None),
+        ("es", "El tren de Barcelona llega esta tarde a las cinco.", "El tren de Barcelona llega esta tarde"),
+        ("es", "Le quiero enseñar este libro nuevo y otro.", "Le quiero enseñar este libro nuevo"),
+        ("it", "Il prossimo treno arriva domani mattina con ritardo.", "Il prossimo treno arriva domani mattina"),
+        ("pt", "O próximo trem chega amanhã cedo com atraso.", "O próximo trem chega amanhã cedo"),
+        ("de", "Da war ich in Berlin so gern gewesen.", "Da war ich in Berlin so gern gewesen."),
+        ("en", "The whole old population is 5 million people.", "The whole old population"),
+        ("en", "Extraordinarily uncompromising was 5 million people.", None),
+    ],
+)
+def test_breaths_by_language_and_never_beside_a_number(language: str, text: str, first: str | None) -> None:
+    cutter = ClauseCutter(12, LONGEST, 16)
+    clauses = [clause for word in re.findall(r"\s?\S+", text) for clause in texts(cutter.feed(word, language))]
+    clauses += texts(cutter.finish())
+    assert first is None or clauses[0] == first
+    assert "".join(clauses) == text
+    assert not any(one[-1].isdigit() or two.lstrip()[0].isdigit() for one, two in pairwise(clauses))
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("It is open from 5 – 7 on Mondays.", ["It is open from 5 – 7 on Mondays."]),
+        ("He came at nine — then he left.", ["He came at nine —", " then he left."]),
+        ("It was in 1990 — then he left.", ["It was in 1990 —", " then he left."]),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 3, 1000])
+def test_a_dash_between_numbers_parts_nothing(text: str, clauses: list[str], pieces: int) -> None:
+    assert cut(text, pieces) == clauses
+
+
+def test_a_clause_that_is_too_long_is_not_cut_beside_a_number() -> None:
+    assert cut("word word word word at 10 o'clock or so it goes", first=40, longest=26)[0] == "word word word word"
 
 
 def test_only_the_first_clause_ends_in_a_breath() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from voxrtc import languages
+from voxrtc.dialogue.breaths import NONE, breaths, next_word, parts_number
 from voxrtc.speakable import speakable
 
 ENDS = ".!?…"
@@ -36,23 +37,10 @@ ORDINAL_AFTER = frozenset({"am", "vom", "zum", "bis", "ab", "der", "dem", "den",
 LONG_COMMA_CHARS = 80
 """A later clause may also end at a comma, once it is this long."""
 
-BREATHS = frozenset(
-    {"about", "although", "and", "as", "at", "because", "before", "but", "by", "for", "from", "how", "if", "in", "into"}
-    | {"on", "or", "so", "that", "through", "to", "until", "what", "when", "where", "whether", "which", "while", "who"}
-    | {"why", "with", "without"}
-)
-"""English words before which a speaker may draw breath."""
-VERBS = frozenset(
-    {"are", "can", "could", "did", "does", "had", "has", "have", "is", "may", "might", "must", "should", "was", "were"}
-    | {"will", "would"}
-)
-"""As well, where a long subject stands before them: "The elder Mr. John Dashwood | had then leisure" ..."""
 LONG_SUBJECT = 1.3
-"""... this many times longer than a clause is at least that ends in a breath."""
+"""A subject is long that is this many times longer than a clause is at least that ends in a breath."""
 BREATHLESS = 2.5
 """A first clause this many times longer than where it may end in a breath ends at the next space, whatever follows."""
-
-_NEXT_WORD = re.compile(r" (\w+)")
 
 
 def read_aloud(clause: str) -> str:
@@ -97,10 +85,12 @@ class ClauseCutter:
         self._breath_end = breath_chars + 1 if breath_chars else max_chars
         self._text = "\n"  # a reply begins with the beginning of a line
         self._cut_any = False
+        self._breaths = NONE
         self._passed = ""  # raw text since the last clause in which there was nothing to read
 
-    def feed(self, piece: str) -> list[Cut]:
-        """The clauses that ``piece`` completes."""
+    def feed(self, piece: str, language: str = "en") -> list[Cut]:
+        """The clauses that ``piece`` completes. ``language`` (ISO 639-1): of the words."""
+        self._breaths = breaths(language)
         self._text += piece
         return list(self._clauses(last=False))
 
@@ -189,22 +179,24 @@ class ClauseCutter:
             return True  # whatever follows, so there is no need to wait for it
         if at + 1 >= len(self._text):
             return last
-        if self._text[at] in "—":
+        if self._text[at] in "—–:" and self._text[:at].rstrip()[-1:].isdigit():
+            following = self._text[at + 1 :].lstrip()[:1]
+            if not following or following.isdigit():
+                return last and not following  # inside "5 – 7"
+        if self._text[at] == "—":
             return not self._text[at + 1].isdigit()
         return self._text[at + 1].isspace()
 
     def _breathes(self, at: int) -> bool:
-        """Whether the first clause may end before the space at ``at``.
-
-        The word after it need not be known to be whole: a breath before "tomorrow" is as good as one before "to".
-        """
+        """Whether the first clause may end before the space at ``at``."""
         if self._cut_any or (length := self._length(at)) < self._breath_end:
             return False
-        word = _NEXT_WORD.match(self._text, at)
-        if word is None or length >= self._breath_end * BREATHLESS:
-            return word is not None
-        after = word[1].lower()
-        return after in BREATHS or (after in VERBS and length >= self._breath_end * LONG_SUBJECT)
+        after = next_word(self._text, at)
+        if after is None or parts_number(self._text, at):
+            return False
+        if length >= self._breath_end * BREATHLESS or after in self._breaths.words:
+            return True
+        return after in self._breaths.verbs and length >= self._breath_end * LONG_SUBJECT
 
     def _forced(self) -> int:
         """Cut a clause that got too long: at its last space, or in mid-word where it has none."""
@@ -214,9 +206,11 @@ class ClauseCutter:
             if longest > self._max_chars:
                 break
             most += 1
-        at = self._text.rfind(" ", 1, most + 1)
-        if at > 0:
-            return at
+        last = at = self._text.rfind(" ", 1, most + 1)
+        while at > 0 and parts_number(self._text, at):
+            at = self._text.rfind(" ", 1, at)
+        if last > 0:
+            return at if at > 0 else last
         while most > 1 and unicodedata.category(self._text[most]) in ("Mn", "Mc"):
             most -= 1  # a vowel stays with its consonant
         return most

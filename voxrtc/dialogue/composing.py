@@ -25,11 +25,11 @@ class Composer:
 
     def feed(self, piece: str, language: str) -> list[Composed]:
         """The clauses that ``piece`` completes. ``language`` (ISO 639-1): of the words."""
-        return [self._composed(cut, language) for cut in self._cutter.feed(self._marks.feed(piece))]
+        return [self._composed(cut, language) for cut in self._cutter.feed(self._marks.feed(piece), language)]
 
     def finish(self, language: str) -> list[Composed]:
         """What is left. The composer can then be used no more."""
-        cuts = self._cutter.feed(self._marks.finish())
+        cuts = self._cutter.feed(self._marks.finish(), language)
         rest = self._cutter.finish()
         composed = [self._composed(cut, language) for cut in cuts]
         return composed + [self._composed(cut, language, last=cut is rest[-1]) for cut in rest]
