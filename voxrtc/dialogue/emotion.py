@@ -5,11 +5,14 @@ No model: word lists by language (lexicon.py, emotions/), what comes before a wo
 - A negator turns what it reaches: as many words after it as the language's file says (English 4), or before it (German,
   French, Hindi), and never over punctuation or a word like "but". Happy becomes sad, weaker; of the others nothing is
   left, and it speaks against the same elsewhere ("neither happy nor sad"). It is spent on the first word that it turns,
-  unless "and" or "or" goes on from there ("not sad or angry"). Two within reach of each other cancel ("never not
-  happy"). "Not only", "no doubt" and the like are no negators.
+  unless "and" or "or" goes on from there ("not sad or angry"), or a list does ("not sad, angry, or lonely"). "Nobody"
+  and the like reach twice as far. Two within reach of each other cancel ("never not happy"), but in languages whose
+  negators agree (Spanish, French). "Not only", "no doubt" and the like are no negators.
 - A negator with a comparison turns nothing, it says that there is no more: "never been happier", "couldn't be more
   pleased", "never felt so sad".
 - A word of degree counts for a feeling at most two words later, and several multiply: "really very happy".
+- A word that may mean something else ("cool", "great") says nothing alone: it takes a second one, a word of degree, or
+  an exclamation mark. Words of names and titles say nothing ("Great Britain").
 - What is asked is not felt: words of a sentence that ends in a question mark count for a third.
 - An exclamation mark makes what the words say stronger. Alone it says nothing; two of them are excited, weakly.
 """
@@ -18,7 +21,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voxrtc.dialogue.lexicon import EMOJI, STOP, TOKEN, Entry, Lexicon, emoji, fold, lexicon, plain_sign, word_of
+from voxrtc.dialogue.lexicon import (
+    EMOJI,
+    STOP,
+    TOKEN,
+    WEAK,
+    Entry,
+    Lexicon,
+    emoji,
+    fold,
+    lexicon,
+    plain_sign,
+    titled,
+    word_of,
+)
 from voxrtc.settings import EMOTIONS
 
 LEAST, MOST = 0.5, 2.0
@@ -39,6 +55,7 @@ LOUDER = (1.0, 1.15, 1.3)
 """Intensity times this, by exclamation marks."""
 QUIETER = 0.75
 """Intensity of exclamation marks alone."""
+POSITIVE = frozenset({"happy", "excited"})
 SENTENCE_ENDS = ".!?\n।॥。"
 KIN = {"happy": "excited", "excited": "happy", "sad": "angry", "angry": "sad"}
 """Emotions that speak against each other only by half."""
@@ -66,13 +83,20 @@ class _Hit:
     at: int = 0
     turned: bool = False
     compared: bool = False
+    name: bool = False
+    """It may be part of a name."""
 
 
 def read(clause: str, language: str) -> Mood:
     """The mood of ``clause``, as it was written (emoji and markdown included), in ``language`` (ISO 639-1)."""
-    reader = _Reader(lexicon(language))
+    words = lexicon(language)
+    reader = _Reader(words)
     shouts = reader.read(fold(clause))
-    return _judged(reader.hits, shouts)
+    hits = reader.hits
+    if words.names and any(hit.name for hit in hits) and not clause[1:].islower():
+        names = titled(clause)
+        hits = [hit for hit in hits if not (hit.name and hit.at in names)]
+    return _judged(hits, shouts)
 
 
 def marked(emotion: str, intensity: float, clause: str, language: str) -> Mood:
@@ -92,6 +116,7 @@ class _Reader:
         self.hits: list[_Hit] = []
         self._sentence = 0  # the first hit of the sentence
         self._at = 0
+        self._carries = ""
         self._clear()
 
     def read(self, text: str) -> int:
@@ -120,6 +145,7 @@ class _Reader:
         self._negates = False
         self._until = 0  # the last word that the negator reaches
         self._spent = False
+        self._listed = ""  # the emotion that the negator turned before a comma
         self._degree = 1.0
         self._degree_until = 0
         self._peaks = False  # the negator with a comparison says that there is no more
@@ -127,6 +153,8 @@ class _Reader:
         self._last: _Hit | None = None
 
     def _stop(self, marks: str) -> None:
+        # What a negator turned just before a comma may be the first of a list.
+        self._carries = self.hits[-1].emotion if marks == "," and self._spent else ""
         self._clear()
         if "?" in marks and "!" not in marks:
             for hit in self.hits[self._sentence :]:
@@ -140,11 +168,24 @@ class _Reader:
             entry, count = self._lexicon.find(words, at)
             at += count
             self._at += count
-            if self._spent:
-                self._spent = False
-                self._negates = entry is not None and entry.joins
+            if self._spent or self._carries:
+                self._go_on(entry)
             if entry is not None:
                 self._word(entry)
+                if entry.kind == "feeling":
+                    self.hits[-1].name = count == 1 and words[at - 1] not in self._lexicon.openers
+
+    def _go_on(self, entry: Entry | None) -> None:
+        """Whether a negator that has turned a word reaches on from ``entry``."""
+        joins = entry is not None and entry.joins
+        if self._carries:
+            self._negates = joins or (entry is not None and entry.kind in ("feeling", "degree"))
+            self._listed = self._carries
+            self._until = self._at + self._lexicon.after
+        else:
+            self._negates = joins
+            self._until = max(self._until, self._at + DEGREE_REACH)
+        self._spent, self._carries = False, ""
 
     def _word(self, entry: Entry) -> None:
         if entry.joins:
@@ -164,6 +205,8 @@ class _Reader:
     def _feel(self, entry: Entry) -> None:
         factor = (self._degree if self._at <= self._degree_until else 1.0) * (1.0 if entry.weight == 1.0 else MILD)
         turned = self._negates and self._at <= self._until
+        if turned and self._listed and (self._listed in POSITIVE) != (entry.emotion in POSITIVE):
+            turned = self._negates = False  # "not happy, sad": no list but its contrary
         compared = self._at <= self._compared_until
         if turned and compared and self._peaks:
             turned, factor = False, factor * PEAK
@@ -178,12 +221,14 @@ class _Reader:
             if entry.peaks and last.compared:
                 last.factor *= PEAK
             else:
-                last.turned = not last.turned
+                last.turned = self._lexicon.concord or not last.turned
             self._negates = False
             return
         self._peaks = entry.peaks
-        self._negates = entry.joins or not (self._negates and self._at <= self._until)
-        self._until = self._at + self._lexicon.after
+        cancels = self._negates and self._at <= self._until and not (entry.joins or self._lexicon.concord)
+        self._negates = not cancels
+        self._until = self._at + self._lexicon.after * (2 if entry.far else 1)
+        self._listed = ""
 
 
 def _judged(hits: list[_Hit], shouts: int) -> Mood:
@@ -212,7 +257,7 @@ def _judged(hits: list[_Hit], shouts: int) -> Mood:
     evidence = scores[best] + SHOUT * shouts
     against = sum(scores.values()) - scores[best] - scores[KIN[best]] / 2
     confidence = evidence / (evidence + against) * (1.0 - 0.25**evidence)
-    if confidence < SURE:
+    if confidence < SURE or (scores[best] <= WEAK and not shouts and not any(hit.factor > MILD for hit in hits)):
         return Mood("neutral", 1.0, round(1.0 - confidence, 3))
     return Mood(best, _bounded(intensity), round(confidence, 3))
 

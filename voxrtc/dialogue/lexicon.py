@@ -37,7 +37,7 @@ _VARIATIONS = re.compile(_VARIED)
 class Entry:
     """What a word, or several, do. ``kind``: feeling (an emotion, with its weight), degree, negator, breaker, or plain.
     ``joins``: it is a joiner, too; ``compares``: a comparer, too; ``peaks``: a negator that, with one of these, says
-    that there is no more of it ("never been happier")."""
+    that there is no more of it ("never been happier"); ``far``: a negator that reaches twice as far ("nobody")."""
 
     kind: str
     emotion: str = ""
@@ -45,6 +45,7 @@ class Entry:
     joins: bool = False
     compares: bool = False
     peaks: bool = False
+    far: bool = False
 
 
 NOT = Entry("negator")
@@ -61,6 +62,11 @@ class Lexicon:
     after: int = 0
     before: int = 0
     """Words that a negator reaches, after it and before it."""
+    concord: bool = False
+    """Negators that agree, and do not cancel: "no estoy nunca triste"."""
+    names: bool = False
+    """Capital letters are for names and titles; ``openers``: what is none, even right before a name."""
+    openers: frozenset[str] = frozenset()
 
     def find(self, words: list[str], at: int) -> tuple[Entry | None, int]:
         """The longest entry that begins at ``words[at]``, and how many words it has."""
@@ -81,6 +87,26 @@ def fold(text: str) -> str:
     if folded != plain:
         folded = unicodedata.normalize("NFKC", folded)
     return folded.replace("’", "'").replace("ʼ", "'").replace("_", " ")
+
+
+def titled(text: str) -> frozenset[int]:
+    """The words of ``text`` as it was written, counted from 1, that stand in a name or a title: capitalized where no
+    sentence begins, or where one does, before another such word ("Great Britain")."""
+    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    found: set[int] = set()
+    at = first = 0
+    inside = False
+    for match in TOKEN.finditer(plain.replace("_", " ")):
+        if match.lastindex == STOP:
+            inside, first = False, 0
+        elif match.lastindex == WORD:
+            at += 1
+            capital = match[0][0].isupper() and match[0][1:2].islower()
+            if capital and (inside or first):
+                found |= {at, first}
+            first = at if capital and not inside else 0
+            inside = True
+    return frozenset(found)
 
 
 def word_of(token: str, elisions: frozenset[str]) -> str:
@@ -112,7 +138,16 @@ def lexicon(language: str) -> Lexicon:
     for words in sorted(found, key=len, reverse=True):
         starts.setdefault(words[0], []).append((words[1:], found[words]))
     reach = table["reach"]
-    return Lexicon(starts, elisions, tuple(table["endings"]), reach["after"], reach["before"])
+    return Lexicon(
+        starts,
+        elisions,
+        tuple(table["endings"]),
+        reach["after"],
+        reach["before"],
+        table.get("concord", False),
+        table.get("names", False),
+        frozenset(table.get("openers", ())),
+    )
 
 
 @cache
@@ -128,13 +163,15 @@ def read_table(name: str) -> dict[str, Any]:
 
 def _entries(table: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
     joiners, comparers = set(table["joiners"]), set(table["comparers"])
+    far = tuple(f"{text} " for text in table.get("far", ()))
     for text in joiners:
         yield text, Entry("joiner", joins=True)
     for text in comparers:
         yield text, Entry("plain", compares=True)
     for kind, peaks in (("negator", False), ("breaker", False), ("peak", True)):
         for text in table[f"{kind}s"]:
-            yield text, Entry("negator" if peaks else kind, joins=text in joiners, peaks=peaks)
+            reaches = f"{text} ".startswith(far)
+            yield text, Entry("negator" if peaks else kind, joins=text in joiners, peaks=peaks, far=reaches)
     for text in table["plain"]:
         yield text, Entry("plain")
     for text, factor in table["degrees"].items():
