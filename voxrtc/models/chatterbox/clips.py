@@ -7,12 +7,15 @@ from typing import BinaryIO
 
 import numpy as np
 
-from voxrtc.audio import SPOKEN_RATE, Samples, level_dbfs
+from voxrtc.audio import HEARD_RATE, SPOKEN_RATE, Samples, level_dbfs
 from voxrtc.errors import BadClip
+from voxrtc.models.chatterbox import voiced
 
 LONGEST_S = 10.0
 """Seconds that are used; what comes after is not."""
 SHORTEST_S = 3.0
+VOICED_S = 1.0
+"""Seconds of voiced sounds that there must be: some 2 s of speech."""
 QUIETEST_DBFS = -45.0
 CLIPPED = 0.003
 """Share of samples at full scale from which on a clip is taken for one that was recorded too loud."""
@@ -69,13 +72,17 @@ def check(samples: Samples, rate: int, name: str) -> Samples:
 
     samples = cut(samples, rate, name)
     if samples.size < SHORTEST_S * rate:
-        raise BadClip(
-            f"{name} is too short: {samples.size / rate:.1f} s, and a voice needs {SHORTEST_S:g} s of speech at least"
-        )
+        raise BadClip(f"{name} is too short: {samples.size / rate:.1f} s, and a voice needs {SHORTEST_S:g} s at least")
     if level_dbfs(samples) < QUIETEST_DBFS:
         raise BadClip(f"{name} is too quiet: {level_dbfs(samples):.0f} dBFS; record it louder, or raise its level")
     if float(np.mean(np.abs(samples) >= _FULL_SCALE)) > CLIPPED:
         raise BadClip(f"{name} is clipped: it was recorded too loud; record it with a lower level")
+    speech = voiced.seconds(soxr.resample(samples, rate, HEARD_RATE))
+    if speech < VOICED_S:
+        raise BadClip(
+            f"{name} has too little speech: {speech:.1f} s of it are a voice's, not counting consonants, and "
+            f"{VOICED_S:g} s have to be; silence, noise and tones are none"
+        )
     at_24k: Samples = soxr.resample(samples, rate, SPOKEN_RATE).astype(np.float32)
     return np.clip(at_24k, -1.0, 1.0)
 
