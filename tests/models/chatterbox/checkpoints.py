@@ -126,9 +126,10 @@ def voice_encoder_state(generator: torch.Generator) -> dict[str, torch.Tensor]:
     return {name: 0.2 * torch.randn(size, generator=generator) for name, size in names.items()}
 
 
-def reference_state(generator: torch.Generator) -> dict[str, torch.Tensor]:
-    """What S3Gen's checkpoint has for reference clips: the tokenizer and CAM++, thin."""
-    names = {**{f"tokenizer.{n}": s for n, s in _codes()}, **{f"speaker_encoder.{n}": s for n, s in _campplus()}}
+def reference_state(generator: torch.Generator, blocks: tuple[int, int, int] = (2, 2, 2)) -> dict[str, torch.Tensor]:
+    """What S3Gen's checkpoint has for reference clips: the tokenizer and CAM++, thin; of ``blocks`` layers."""
+    speakers = {f"speaker_encoder.{name}": size for name, size in _campplus(blocks)}
+    names = {**{f"tokenizer.{n}": s for n, s in _codes()}, **speakers}
 
     def made(name: str, size: tuple[int, ...]) -> torch.Tensor:
         if name.endswith("running_var"):
@@ -165,7 +166,9 @@ def _norm(name: str, size: int, affine: bool = True) -> Iterator[tuple[str, tupl
     yield f"{name}.num_batches_tracked", ()
 
 
-def _campplus(m: int = 4, first: int = 16, growth: int = 4, wide: int = 16) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _campplus(
+    blocks: tuple[int, int, int], m: int = 4, first: int = 16, growth: int = 4, wide: int = 16
+) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield "head.conv1.weight", (m, 1, 3, 3)
     yield from _norm("head.bn1", m)
     for layer in ("head.layer1", "head.layer2"):
@@ -180,7 +183,7 @@ def _campplus(m: int = 4, first: int = 16, growth: int = 4, wide: int = 16) -> I
     yield "xvector.tdnn.linear.weight", (first, 10 * m, 5)
     yield from _norm("xvector.tdnn.nonlinear.batchnorm", first)
     size = first
-    for block, layers in enumerate((2, 2, 2), 1):
+    for block, layers in enumerate(blocks, 1):
         for n in range(1, layers + 1):
             at = f"xvector.block{block}.tdnnd{n}."
             yield from _norm(f"{at}nonlinear1.batchnorm", size)

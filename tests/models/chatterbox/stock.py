@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import sys
-import types
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -15,36 +10,48 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests.models.chatterbox.bare import bare  # noqa: E402
+from voxrtc.models.chatterbox.flow import frame_noise  # noqa: E402
 from voxrtc.models.chatterbox.flow_shape import Shape  # noqa: E402
+from voxrtc.models.chatterbox.vocoder_source import Randomness, randomness  # noqa: E402
 
 PACKAGES = ("chatterbox", "chatterbox.models", "chatterbox.models.s3gen")
 THIN = Shape(inner=128, layers=1, up_layers=4, channels=64, blocks=1, middles=2, attention=128, vocoder=32, pitch=32)
 """The encoder's width and its four upper layers are fixed in the package."""
+REFERENCE, TOKENS = 12, 15
+NOISE_SEED = 3
 
 
-@contextlib.contextmanager
-def packages() -> Iterator[None]:
+def reference() -> tuple[Any, Any, Any]:
+    """Tokens (1, REFERENCE), mel and x-vector of a voice."""
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randint(0, 6_561, (1, REFERENCE), generator=generator)
+    mel = torch.randn(1, 2 * REFERENCE, 80, generator=generator)
+    return tokens, mel, torch.randn(1, 192, generator=generator)
+
+
+def speech() -> Any:
+    """(1, TOKENS)"""
+    return torch.randint(0, 6_561, (1, TOKENS), generator=torch.Generator().manual_seed(2))
+
+
+def speech_noise() -> Any:
+    """(1, frames, 80) that ``speech()`` after ``reference()`` is made from."""
+    return frame_noise(torch.tensor([NOISE_SEED]), torch.arange(2 * (REFERENCE + TOKENS))[None] - 2 * REFERENCE)
+
+
+def spectrogram() -> Any:
+    """(1, 80, 23) for the vocoder."""
+    return torch.randn(1, 80, 23, generator=torch.Generator().manual_seed(4))
+
+
+def spectrogram_noise() -> Randomness:
+    return randomness(torch.tensor([5]), torch.tensor([0]), 23)
+
+
+def packages() -> contextlib.AbstractContextManager[None]:
     """Within, chatterbox's packages are there with empty ``__init__``; skips where it is not installed."""
-    for needed in ("chatterbox", "diffusers", "einops", "conformer", "omegaconf", "scipy"):
-        if importlib.util.find_spec(needed) is None:
-            pytest.skip(f"{needed} is not installed")
-    found = importlib.util.find_spec("chatterbox")
-    assert found is not None
-    assert found.submodule_search_locations
-    root = Path(found.submodule_search_locations[0])
-    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "chatterbox"}
-    for name in before:
-        del sys.modules[name]
-    for name in PACKAGES:
-        module = types.ModuleType(name)
-        module.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
-        sys.modules[name] = module
-    try:
-        yield
-    finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == "chatterbox"]:
-            del sys.modules[name]
-        sys.modules.update(before)
+    return bare(PACKAGES, ("diffusers", "einops", "conformer", "omegaconf", "scipy"))
 
 
 def stock(state: dict[str, Any], shape: Shape) -> Any:

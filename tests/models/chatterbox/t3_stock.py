@@ -5,11 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import importlib.util
-import sys
-import types
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -17,8 +13,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 
+from tests.models.chatterbox.bare import bare  # noqa: E402 - needs torch
 from voxrtc.models.chatterbox import t3_weights  # noqa: E402 - needs torch
-from voxrtc.models.chatterbox.parts import Manner, Utterance, Voice  # noqa: E402
+from voxrtc.models.chatterbox.parts import STOP, Manner, Utterance, Voice  # noqa: E402
 from voxrtc.models.chatterbox.t3 import T3  # noqa: E402
 from voxrtc.models.chatterbox.t3_memory import T3Plan  # noqa: E402
 from voxrtc.models.chatterbox.t3_weights import Sizes, T3Weights  # noqa: E402
@@ -29,6 +26,12 @@ MULTILINGUAL = Sizes(hidden=64, layers=14, head_dim=16, wide=96)
 """The layers whose attention is watched are 9, 12 and 13, the heads up to 15."""
 ENGLISH = Sizes(hidden=64, layers=3, head_dim=16, wide=96, text=704)
 GREEDY = Manner(temperature=0.0)
+MANNERS = {
+    "greedy": GREEDY,
+    "usual": Manner(seed=11),
+    "other": Manner(exaggeration=1.3, cfg_weight=0.3, temperature=1.1, min_p=0.02, repetition_penalty=1.2, seed=5),
+    "unguided": Manner(cfg_weight=0.0, min_p=0.0, seed=6),
+}
 _THIN = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 16}
 _PACKAGES = ("chatterbox", "chatterbox.models")
 
@@ -44,6 +47,14 @@ def _scale(key: str) -> float:
     if key.endswith(("q_proj.weight", "k_proj.weight")):
         return 10
     return 1 if key.endswith(("norm.weight", "bias")) else 6
+
+
+def eager() -> dict[str, Any]:
+    """One that wants its end much, or not at all."""
+    made = dict(state(MULTILINGUAL))
+    made["speech_head.weight"] = made["speech_head.weight"].clone()
+    made["speech_head.weight"][STOP] *= 5
+    return made
 
 
 def weights(sizes: Sizes) -> T3Weights:
@@ -78,6 +89,23 @@ def utterance(
     return Utterance(text(seed, count), of or voice(seed), manner, most)
 
 
+def many() -> list[Utterance]:
+    """Of two voices, in all manners, none like another."""
+    manners = list(MANNERS.values())
+    two = [voice(1), voice(2, prompt=90)]
+    return [utterance(n, manners[n % 4], count=7 + 3 * (n % 9), of=two[n % 2], most=20 + 2 * n % 20) for n in range(12)]
+
+
+def guided(weight: float) -> Utterance:
+    """Guided by its text so much."""
+    return utterance(6, Manner(exaggeration=0.8, cfg_weight=weight, seed=2), count=21, most=12)
+
+
+def hasty(seed: int) -> Utterance:
+    """For ``eager()``."""
+    return utterance(seed, Manner(seed=seed), count=8 + seed)
+
+
 def said(model: T3, row: int, what: Utterance) -> list[int]:
     """All of it, alone, STOP included; no more than ``most``."""
     model.begin(row, what)
@@ -90,29 +118,9 @@ def said(model: T3, row: int, what: Utterance) -> list[int]:
 # -- the package --------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def package() -> Iterator[None]:
+def package() -> contextlib.AbstractContextManager[None]:
     """Within, chatterbox.models.t3 can be imported; skips where the package is not installed."""
-    for needed in ("chatterbox", "einops", "tqdm"):
-        if importlib.util.find_spec(needed) is None:
-            pytest.skip(f"{needed} is not installed")
-    found = importlib.util.find_spec("chatterbox")
-    assert found is not None
-    assert found.submodule_search_locations
-    root = Path(found.submodule_search_locations[0])
-    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "chatterbox"}
-    for name in before:
-        del sys.modules[name]
-    for name in _PACKAGES:
-        module = types.ModuleType(name)
-        module.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
-        sys.modules[name] = module
-    try:
-        yield
-    finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == "chatterbox"]:
-            del sys.modules[name]
-        sys.modules.update(before)
+    return bare(_PACKAGES, ("einops", "tqdm"))
 
 
 class Stock:
@@ -137,24 +145,15 @@ class Stock:
         """(2, vocabulary) of each token that was said last, with and without the text."""
         self.model.speech_head.register_forward_hook(lambda module, args, out: self.logits.append(out[:, -1]))
 
-    def said(self, what: Utterance, count: int | None = None) -> list[int]:
+    def said(self, what: Utterance) -> list[int]:
         """What the package says, its noise replaced by ours."""
-        self.model.tfmr.config.__dict__.update(self._config)  # which each call changes for good
-        for layer in self.model.tfmr.layers:
-            layer.self_attn._forward_hooks.clear()  # which each call leaves behind
-        self.logits.clear()
+        self.begin()
         manner = what.manner
-        conditions = self.conditions(
-            speaker_emb=what.voice.speaker,
-            cond_prompt_speech_tokens=what.voice.prompt,
-            emotion_adv=manner.exaggeration * torch.ones(1, 1, 1),
-        )
-        ids = torch.tensor([list(what.text)] * 2)
-        with patch.object(torch, "multinomial", Drawing(manner.seed)), patch.object(self._t3, "tqdm", _quiet):
+        with self.drawing(manner.seed):
             tokens = self.model.inference(
-                t3_cond=conditions,
-                text_tokens=ids,
-                max_new_tokens=count or what.most,
+                t3_cond=self.condition(what),
+                text_tokens=torch.tensor([list(what.text)] * 2),
+                max_new_tokens=what.most,
                 temperature=manner.temperature or 1e-6,
                 min_p=manner.min_p,
                 top_p=1.0,
@@ -162,6 +161,27 @@ class Stock:
                 cfg_weight=manner.cfg_weight,
             )
         return tokens[0].tolist()
+
+    def begin(self) -> None:
+        """Undo what the call before has left."""
+        self.model.tfmr.config.__dict__.update(self._config)  # which each call changes for good
+        for layer in self.model.tfmr.layers:
+            layer.self_attn._forward_hooks.clear()  # which each call leaves behind
+        self.logits.clear()
+
+    def condition(self, what: Utterance) -> Any:
+        """Its T3Cond."""
+        return self.conditions(
+            speaker_emb=what.voice.speaker,
+            cond_prompt_speech_tokens=what.voice.prompt,
+            emotion_adv=what.manner.exaggeration * torch.ones(1, 1, 1),
+        )
+
+    @contextlib.contextmanager
+    def drawing(self, seed: int) -> Iterator[None]:
+        """Within, the package draws with our noise of ``seed``, and shows no progress."""
+        with patch.object(torch, "multinomial", Drawing(seed)), patch.object(self._t3, "tqdm", _quiet):
+            yield
 
 
 class Drawing:

@@ -1,9 +1,11 @@
-"""T3 against chatterbox's own, on the CPU and in float32: the same tokens, whatever is said beside it."""
+"""T3 against what chatterbox's own gave (golden.py), on the CPU and in float32: the same tokens, whatever is said
+beside it."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import random
 
 import pytest
@@ -12,8 +14,8 @@ torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from tests.models.chatterbox import t3_stock  # noqa: E402 - needs torch
-from tests.models.chatterbox.t3_stock import CPU, ENGLISH, MULTILINGUAL, Stock, said, utterance, voice  # noqa: E402
+from tests.models.chatterbox import golden, t3_stock  # noqa: E402 - needs torch
+from tests.models.chatterbox.t3_stock import CPU, ENGLISH, MANNERS, MULTILINGUAL, said, utterance, voice  # noqa: E402
 from voxrtc.errors import ModelsError  # noqa: E402
 from voxrtc.models.chatterbox import t3 as t3_module  # noqa: E402
 from voxrtc.models.chatterbox import t3_alignment, t3_conditioning, t3_picking, t3_weights  # noqa: E402
@@ -23,13 +25,6 @@ from voxrtc.models.chatterbox.t3_memory import T3Plan  # noqa: E402
 from voxrtc.models.chatterbox.t3_weights import T3Weights, assemble  # noqa: E402
 from voxrtc.models.gpu.attention import Triton  # noqa: E402
 from voxrtc.models.gpu.graphs import Pieces  # noqa: E402
-
-MANNERS = [
-    Manner(temperature=0.0),
-    Manner(seed=11),
-    Manner(exaggeration=1.3, cfg_weight=0.3, temperature=1.1, min_p=0.02, repetition_penalty=1.2, seed=5),
-    Manner(cfg_weight=0.0, min_p=0.0, seed=6),
-]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,50 +46,53 @@ def model(weights: T3Weights) -> T3:
 
 
 @pytest.fixture(scope="module")
-def stock() -> Stock:
-    return Stock(MULTILINGUAL)
+def theirs() -> golden.Figures:
+    """What the package's T3 gives."""
+    figures = golden.kept("t3")
+    golden.same_weights(figures, t3_stock.state(MULTILINGUAL))
+    return figures
 
 
-@pytest.mark.parametrize("manner", MANNERS, ids=["greedy", "usual", "other", "unguided"])
-def test_40_tokens_are_the_packages(model: T3, stock: Stock, manner: Manner) -> None:
-    what = utterance(1, manner)
-    tokens = said(model, 3, what)
-    assert tokens == stock.said(what)
+@pytest.mark.parametrize("name", MANNERS)
+def test_40_tokens_are_the_packages(model: T3, theirs: golden.Figures, name: str) -> None:
+    tokens = said(model, 3, utterance(1, MANNERS[name]))
+    assert tokens == theirs[f"tokens {name}"].tolist()
     assert len(tokens) == 40
     assert len(set(tokens)) > 20
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
-def test_logits_are_the_packages(model: T3, stock: Stock, weight: float) -> None:
-    what = utterance(6, Manner(exaggeration=0.8, cfg_weight=weight, seed=2), count=21, most=12)
-    tokens = stock.said(what)
-    model.begin(1, what)
-    for token, (cond, uncond) in zip(tokens, stock.logits, strict=False):
+@pytest.mark.parametrize("weight", golden.WEIGHTS)
+def test_logits_are_the_packages(model: T3, theirs: golden.Figures, weight: float) -> None:
+    tokens, logits = theirs[f"guided {weight}"].tolist(), torch.from_numpy(theirs[f"logits {weight}"])
+    model.begin(1, t3_stock.guided(weight))
+    for token, wanted in zip(tokens, logits, strict=True):
         assert model.step([1]) == [token]
-        torch.testing.assert_close(model.logits()[0], cond + weight * (cond - uncond), atol=2e-5, rtol=1e-5)
+        torch.testing.assert_close(golden.few(model.logits())[0], wanted, atol=2e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("manner", MANNERS[:2], ids=["greedy", "usual"])
-def test_the_english_one_has_no_analyzer(manner: Manner) -> None:
+@pytest.mark.parametrize("mood", golden.MOODS)
+def test_the_conditioning_is_the_packages(weights: T3Weights, theirs: golden.Figures, mood: float) -> None:
+    made = t3_conditioning.Conditioning(weights)(voice(1), mood)
+    torch.testing.assert_close(made, torch.from_numpy(theirs[f"conditioning {mood}"]), atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["greedy", "usual"])
+def test_the_english_one_has_no_analyzer(theirs: golden.Figures, name: str) -> None:
+    golden.same_weights(theirs, t3_stock.state(ENGLISH), "weights of the english one")
     english = t3_stock.t3(t3_stock.weights(ENGLISH))
-    what = utterance(2, manner, count=6)
-    assert said(english, 0, what) == Stock(ENGLISH).said(what)
+    assert said(english, 0, utterance(2, MANNERS[name], count=6)) == theirs[f"english {name}"].tolist()
 
 
-def test_an_end_is_held_back_until_the_text_is_read(stock: Stock) -> None:
-    eager = dict(t3_stock.state(MULTILINGUAL))
-    eager["speech_head.weight"] = eager["speech_head.weight"].clone()
-    eager["speech_head.weight"][STOP] *= 5  # much wanted, or not at all
+def test_an_end_is_held_back_until_the_text_is_read(theirs: golden.Figures) -> None:
+    eager = t3_stock.eager()
     model = t3_stock.t3(assemble(eager, CPU, torch.float32))
     words = eager["text_emb.weight"][: t3_weights.ENGLISH]
     unwatched = t3_stock.t3(assemble({**eager, "text_emb.weight": words}, CPU, torch.float32))
-    ours = Stock(MULTILINGUAL)
-    ours.model.load_state_dict(eager, strict=False)
     sooner = 0
     for seed in range(6):
-        what = utterance(seed, Manner(seed=seed), count=8 + seed)
+        what = t3_stock.hasty(seed)
         tokens = said(model, 0, what)
-        assert tokens == ours.said(what)
+        assert tokens == theirs[f"hasty {seed}"].tolist()
         sooner += len(said(unwatched, 0, what)) < len(tokens)
     assert sooner
 
@@ -120,8 +118,7 @@ def _together(model: T3, whats: list[Utterance], seed: int) -> list[list[int]]:
 
 @pytest.fixture(scope="module")
 def whats() -> list[Utterance]:
-    two = [voice(1), voice(2, prompt=90)]
-    return [utterance(n, MANNERS[n % 4], count=7 + 3 * (n % 9), of=two[n % 2], most=20 + 2 * n % 20) for n in range(12)]
+    return t3_stock.many()
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +126,8 @@ def alone(model: T3, whats: list[Utterance]) -> list[list[int]]:
     return [said(model, n % model.rows, what) for n, what in enumerate(whats)]
 
 
-def test_each_alone_is_the_packages(stock: Stock, whats: list[Utterance], alone: list[list[int]]) -> None:
-    assert alone == [stock.said(what) for what in whats]
+def test_each_alone_is_the_packages(theirs: golden.Figures, whats: list[Utterance], alone: list[list[int]]) -> None:
+    assert alone == [theirs[f"tokens many {n}"].tolist() for n in range(len(whats))]
     assert len({tuple(tokens) for tokens in alone}) == len(whats)
 
 
@@ -165,7 +162,7 @@ def padded(small: T3Weights, monkeypatch: pytest.MonkeyPatch) -> T3:
 
 def test_padding_changes_nothing(padded: T3, small: T3Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     assert padded.report()["CUDA graphs"] == "yes"
-    short = [utterance(n, MANNERS[n], count=7 + 7 * n, most=3) for n in range(3)]
+    short = [utterance(n, manner, count=7 + 7 * n, most=3) for n, manner in enumerate(list(MANNERS.values())[:3])]
     got = _together(padded, short, 1)
     monkeypatch.undo()
     monkeypatch.setattr(t3_alignment, "HEADS", ((1, 15), (1, 11), (0, 2)))
@@ -255,13 +252,9 @@ def test_another_vocabulary_is_read_from_the_weights() -> None:
     assert said(t3_stock.t3(made), 0, Utterance([255, 2599, 2500, 9, 8, 7, 0], voice(1), Manner(), 5))
 
 
-def test_random_weights_have_the_names_and_sizes_of_the_released_ones() -> None:
-    with t3_stock.package(), torch.device("meta"):
-        config = importlib.import_module("chatterbox.models.t3.modules.t3_config").T3Config.multilingual()
-        released = importlib.import_module("chatterbox.models.t3.t3").T3(config).state_dict()
-    unused = ("text_head.", "tfmr.embed_tokens.")
-    wanted = {key: tuple(weight.shape) for key, weight in released.items() if not key.startswith(unused)}
-    assert t3_weights.sizes_of(t3_weights.Sizes()) == wanted
+def test_random_weights_have_the_names_and_sizes_of_the_released_ones(theirs: golden.Figures) -> None:
+    released = {name: tuple(size) for name, size in json.loads(str(theirs["names"])).items()}
+    assert t3_weights.sizes_of(t3_weights.Sizes()) == released
 
 
 def test_nothing_of_a_step_waits_for_the_gpu(model: T3) -> None:
@@ -276,8 +269,8 @@ def test_nothing_of_a_step_waits_for_the_gpu(model: T3) -> None:
             self.seen.append(func.overloadpacket.__name__)
             return func(*args, **(kwargs or {}))
 
-    for row in range(3):
-        model.begin(row, utterance(row, MANNERS[row]))
+    for row, manner in enumerate(list(MANNERS.values())[:3]):
+        model.begin(row, utterance(row, manner))
     with Watch() as watch:
         tokens = model.step([0, 1, 2])
     assert len(tokens) == 3
