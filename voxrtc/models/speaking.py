@@ -226,8 +226,10 @@ class Speaking:
 
 
 async def _said(engine: Engine, ask: Speak, urgency: Urgency) -> AsyncGenerator[Speech, None]:
-    """``ask`` as it is read out, with spans of what is written."""
+    """``ask`` as it is read out, with spans of what is written; nothing, where no word is left of it (emoji alone)."""
     reading = normalize(ask.text, ask.language)
+    if not any(sign.isalnum() for sign in reading.text):
+        return  # engines would fail, breathe, or name the signs
     read = msgspec.structs.replace(ask, text=reading.text)
     async with contextlib.aclosing(engine.speak(read, urgency)) as items:
         async for speech in items:
