@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from tests.models.tts import checkpoints
 from voxrtc.bench.tts import embedded, plot
 from voxrtc.bench.tts.bench import bench
 from voxrtc.bench.tts.options import Options, check
@@ -87,7 +89,7 @@ def test_whisper_understands_hibari() -> None:
     assert made["wer"]["words"] > 60
     assert made["wer"]["rate"] <= 0.05
     assert made["stock"] is None
-    assert "words misheard by whisper" in shown(made)
+    assert f"of {made['wer']['words']} words misheard by whisper" in shown(made)
 
 
 def test_espeak_speaks_other_languages() -> None:
@@ -111,9 +113,35 @@ def test_what_hibari_cannot_do_is_told(changes: dict[str, Any], told: str) -> No
         bench(Options(**{"voice": "hibari", "words": False} | changes), Settings(), command="a test")
 
 
-def test_a_voice_that_does_not_exist_is_told() -> None:
-    with pytest.raises(VoxrtcError, match="''"):
-        embedded.of_voice(Settings(), "")
+@pytest.mark.parametrize("voice", ["", "nosuch", "dia", "mms", "auto"])
+def test_a_voice_that_is_not_measured_is_told(voice: str) -> None:
+    with pytest.raises(VoxrtcError, match=f"no voice '{voice}'; it measures chatterbox, hibari, espeak, kokoro"):
+        bench(Options(voice), Settings(), command="a test")
+
+
+def test_kokoro_without_its_files_is_told() -> None:
+    with pytest.raises(VoxrtcError, match=r"tts\.kokoro names no folder"):
+        bench(Options("kokoro"), Settings(), command="a test")
+
+
+def test_kokoro_is_measured_where_its_files_are(tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader", reason="the espeak extra is not installed")
+    checkpoints.kokoro(tmp_path / "kokoro")
+    settings = Settings.model_validate({"tts": {"kokoro": str(tmp_path / "kokoro"), "mms": "/nope/{}"}})
+    made = bench(Options("kokoro", repeat=2, words=False), settings, command="a test")
+    assert made["voice"] == "kokoro"
+    assert made["failed"] == {}
+    assert made["rtf"] > 0
+    assert set(made["versions"]) == {"voxrtc", "onnxruntime"}
+    again = bench(Options("kokoro", language="es", repeat=1, words=False), settings, command="a test")
+    assert again["language"] == "es", "which hibari does not speak"
+    with pytest.raises(VoxrtcError, match="the voice 'kokoro' does not speak 'de'"):
+        bench(Options("kokoro", language="de", repeat=1, words=False), settings, command="a test")
+
+
+def test_the_number_of_words_stands_beside_how_many_were_misheard(hibari: dict[str, Any]) -> None:
+    told = shown(hibari | {"wer": {"rate": 0.025, "words": 80, "by": "whisper-base"}})
+    assert re.search(r"of 80 words misheard by whisper, % +2\.5", told)
 
 
 def test_a_part_that_fails_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,7 +220,7 @@ def spoken_to(text: str) -> int:
 
 def add_tts(tts: argparse.ArgumentParser) -> None:
     """What ``voxrtc bench tts`` takes."""
-    tts.add_argument("--voice", default="chatterbox", help="chatterbox, or one of tts.voice (default %(default)s)")
+    tts.add_argument("--voice", default="chatterbox", help="chatterbox, hibari, espeak or kokoro (default %(default)s)")
     tts.add_argument("--callers", type=spoken_to, default=1, help="who are spoken to at once (default 1)")
     tts.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="of chatterbox (default cuda)")
     tts.add_argument("--shape", default="", help="of chatterbox: full or tiny (default: full on cuda, tiny on cpu)")

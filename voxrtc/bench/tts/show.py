@@ -53,9 +53,15 @@ def lines(document: dict[str, Any]) -> list[Line]:
         _ours("clicks at joints", _of("joint_clicks")),
         _ours("streamed beside whole: distance, dB", _of("stream", "distance_db")),
         _ours("watermark of a chunk, ms", _of("watermark_ms")),
-        _ours("words misheard by whisper, %", _percent),
+        _ours(_misheard(document), _percent),
         _ours("memory at most, GB", _of("peak_gb")),
     ]
+
+
+def _misheard(document: dict[str, Any]) -> str:
+    """How the line of the words is called: with their number, without which a share says little."""
+    words = _of("wer", "words")(document)
+    return "words misheard by whisper, %" if words is None else f"of {words:.0f} words misheard by whisper, %"
 
 
 def _percent(document: dict[str, Any]) -> float | None:
