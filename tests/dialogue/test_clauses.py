@@ -155,7 +155,13 @@ def test_the_first_clause_may_end_in_a_breath(text: str, first: str) -> None:
 @pytest.mark.parametrize(
     ("language", "text", "first"),
     [
-        ("de", "Der nächste Zug nach Hamburg fährt heute um 10:30 Uhr ab.", "Der nächste Zug nach Hamburg fährt heute"),
+        (
+            "de",
+            "Der nächste Zug nach Hamburg fährt heute um 10:30 Uhr ab.",
+            "Der nächste Zug nach Hamburg fährt heute um 10:30 Uhr",
+        ),
+        ("de", "Ich komme heute Abend und bringe Kuchen.", "Ich komme heute Abend"),
+        ("de", "Sind Sie noch immer da?", "Sind Sie noch immer da?"),
         (
             "de",
             "Extraordinär Abfahrtszeitpunkt morgen 10:30 Uhr dann.",
