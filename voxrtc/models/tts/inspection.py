@@ -14,6 +14,8 @@ from voxrtc.settings import Settings
 
 PACKAGES = {"indic": ("TTS",), "mms": ("torch", "transformers"), "dia": ("torch", "transformers"), "kokoro": ()}
 """Modules that each runs on, beside those of every profile; Kokoro asks for espeak-ng itself."""
+NAMES = {"TTS": "coqui-tts"}
+"""Of packages whose modules are called otherwise."""
 EXTRAS = {"indic": "gpu,indic", "mms": "gpu", "dia": "gpu", "kokoro": "espeak"}
 
 
@@ -37,7 +39,7 @@ def inspect(settings: Settings) -> Iterator[Found]:
 
 def _languages(name: str, settings: Settings) -> Sequence[str]:
     """What it would speak. Raises ModelsError, StoreError where that is nothing."""
-    missing = [package for package in PACKAGES[name] if importlib.util.find_spec(package) is None]
+    missing = [NAMES.get(package, package) for package in PACKAGES[name] if importlib.util.find_spec(package) is None]
     if missing:
         install = f".venv/bin/pip install -c constraints.txt -e '.[{EXTRAS[name]}]'"
         raise ModelsError(f"the voice {name} needs {', '.join(missing)}, which is not installed; run: {install}")
