@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import io
+import time
+from collections.abc import Awaitable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from voxrtc.errors import AudioError
+from voxrtc.inline import MOST_ESCAPED, PIECE, from_base64, from_data_url
 from voxrtc.sources import Guard, decode, load, read
 
 DATA = Path(__file__).parent / "data"
@@ -114,6 +117,46 @@ async def test_base64_and_data_urls(guard: Guard):
 async def test_what_is_no_source(source: str):
     with pytest.raises(AudioError):
         await load(source)
+
+
+async def test_base64_in_lines_and_across_pieces():
+    data = WAV.read_bytes() + bytes(3 * PIECE)
+    text = base64.encodebytes(data).decode()
+    assert from_base64(text, len(text)) == data
+    assert from_data_url(f"data:;base64,{text}", len(text)) == data
+    for wrong in ("A" * (PIECE - 2) + "==AAAA", "A" * (PIECE + 1), "A" * PIECE + "é"):
+        with pytest.raises(AudioError, match="nor base64"):
+            from_base64(wrong, len(text))
+
+
+async def test_no_source_at_all_is_said_to_be_none():
+    with pytest.raises(AudioError, match="there is no audio"):
+        await load("", Guard(allow_paths=True))
+
+
+async def longest_pause(work: Awaitable[object]) -> float:
+    """Seconds for which, at the most, the event loop did nothing else than ``work``, which is refused."""
+    task, longest = asyncio.ensure_future(work), 0.0
+    while not task.done():
+        began = time.monotonic()
+        await asyncio.sleep(0)
+        longest = max(longest, time.monotonic() - began)
+    with pytest.raises(AudioError):
+        await task
+    return longest
+
+
+@pytest.mark.parametrize("head", ["", "data:audio/wav;base64,", "data:audio/wav,%41"])
+async def test_the_event_loop_goes_on_while_40_mb_are_decoded(head: str):
+    source = head + "AAAA" * 13_000_000
+    pauses = [await longest_pause(load(source)) for _ in range(3)]
+    assert min(pauses) < 0.1, pauses  # others may have held this machine up once or twice
+
+
+@pytest.mark.parametrize("head", ["data:audio/wav,", "data:audio/wav;base64,"])
+async def test_much_that_is_percent_encoded_is_refused(head: str):
+    with pytest.raises(AudioError, match="send base64"):
+        await load(head + "%41" * MOST_ESCAPED)
 
 
 @pytest.mark.parametrize("source", ["ftp://example.org/a.wav", "gopher://x", "concat:a|b", "subfile,,:/etc/passwd"])

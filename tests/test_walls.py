@@ -23,6 +23,7 @@ FLOORS = [
         "config",
         "errors",
         "events",
+        "inline",
         "languages",
         "lines",
         "marks",

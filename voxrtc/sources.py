@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote
 
 import aiohttp
 import av
@@ -28,6 +28,7 @@ from yarl import URL
 
 from voxrtc.audio import HEARD_RATE, Samples
 from voxrtc.errors import AudioError
+from voxrtc.inline import from_base64, from_data_url, size
 
 REDIRECTS = (301, 302, 303, 307, 308)
 CHUNK = 65_536
@@ -68,13 +69,19 @@ async def load(source: str, guard: Guard | None = None) -> Samples:
     scheme = source[:16].partition(":")[0].lower()
     if scheme in ("http", "https"):
         data = await fetch(source, guard)
-    elif scheme == "data":
-        data = _data_url(source, guard)
-    elif (path := _path(source, guard)) is not None:
-        return await asyncio.to_thread(read, path, guard)
-    else:
-        data = _base64(source, guard)
-    return await asyncio.to_thread(decode, data, guard)
+        return await asyncio.to_thread(decode, data, guard)
+    return await asyncio.to_thread(_at_hand, source, scheme, guard)
+
+
+def _at_hand(source: str, scheme: str, guard: Guard) -> Samples:
+    """What no network is needed for; of some size, so that it is not for the event loop's thread."""
+    if not source:
+        raise AudioError("there is no audio: the source is empty")
+    if scheme == "data":
+        return decode(from_data_url(source, guard.max_bytes), guard)
+    if (path := _path(source, guard)) is not None:
+        return read(path, guard)
+    return decode(from_base64(source, guard.max_bytes), guard)
 
 
 def read(path: Path, guard: Guard | None = None) -> Samples:
@@ -84,7 +91,7 @@ def read(path: Path, guard: Guard | None = None) -> Samples:
         raise AudioError(f"{path}: there is no such file")
     try:
         if path.stat().st_size > guard.max_bytes:
-            raise AudioError(f"{path}: larger than {_size(guard.max_bytes)}")
+            raise AudioError(f"{path}: larger than {size(guard.max_bytes)}")
         with path.open("rb") as file:
             return _decode(file, guard, str(path))
     except OSError as error:
@@ -95,7 +102,7 @@ def decode(data: bytes, guard: Guard | None = None) -> Samples:
     """The audio in ``data``, in any form FFmpeg knows: mono float32 (n,) at 16 kHz. Raises AudioError."""
     guard = guard or Guard()
     if len(data) > guard.max_bytes:
-        raise AudioError(f"the audio: larger than {_size(guard.max_bytes)}")
+        raise AudioError(f"the audio: larger than {size(guard.max_bytes)}")
     return _decode(io.BytesIO(data), guard, "the audio")
 
 
@@ -124,33 +131,6 @@ def _is_base64(text: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return True
-
-
-def _base64(text: str, guard: Guard) -> bytes:
-    if len(text) > guard.max_bytes * 4 // 3 + 4:
-        raise AudioError(f"larger than {_size(guard.max_bytes)}")
-    try:
-        data = base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise AudioError("neither an http(s) URL, nor a data: URL, nor base64") from None
-    if not data:
-        raise AudioError("there is no audio: the text is empty")
-    return data
-
-
-def _data_url(source: str, guard: Guard) -> bytes:
-    """The bytes of a data: URL (RFC 2397)."""
-    head, comma, payload = source.partition(",")
-    if not comma:
-        raise AudioError("the data: URL has no comma before its data")
-    if head.lower().endswith(";base64"):
-        return _base64(unquote(payload), guard)
-    if len(payload) > 3 * guard.max_bytes:
-        raise AudioError(f"larger than {_size(guard.max_bytes)}")
-    data = unquote_to_bytes(payload)
-    if not data:
-        raise AudioError("there is no audio: the data: URL is empty")
-    return data
 
 
 # -- the network --------------------------------------------------------------------------------------------
@@ -191,12 +171,12 @@ async def _fetch(url: str, guard: Guard) -> bytes:
 
 async def _body(response: aiohttp.ClientResponse, url: str, guard: Guard) -> bytes:
     if (response.content_length or 0) > guard.max_bytes:
-        raise AudioError(f"{_shown(url)}: larger than {_size(guard.max_bytes)}")
+        raise AudioError(f"{_shown(url)}: larger than {size(guard.max_bytes)}")
     body = bytearray()
     async for chunk in response.content.iter_chunked(CHUNK):
         body += chunk
         if len(body) > guard.max_bytes:
-            raise AudioError(f"{_shown(url)}: larger than {_size(guard.max_bytes)}")
+            raise AudioError(f"{_shown(url)}: larger than {size(guard.max_bytes)}")
     return bytes(body)
 
 
@@ -319,7 +299,3 @@ def _shown(url: str) -> str:
         return str(parts.with_user(None).with_query(None).with_fragment(None))[:200]
     except ValueError:
         return url[:80]
-
-
-def _size(count: int) -> str:
-    return f"{count / 1_048_576:.3g} MiB"

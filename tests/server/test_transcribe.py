@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import socket
+import time
 import wave
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -438,3 +439,31 @@ async def test_bodies_that_are_wrong(serve: Serve) -> None:
     assert (await transcribe(front, "A" * 3 * 1024 * 1024))[0] == 413
     async with front.http.post(front.url + "/transcribe", data=b"{}") as answer:
         assert answer.status == 415
+
+
+async def test_the_event_loop_goes_on_while_a_large_body_is_read(serve: Serve) -> None:
+    front = await serve(quick())
+    body = b'{"source": "' + b"A" * 40_000_000 + b'"}'
+    pauses = []
+    for _ in range(3):
+        asking = asyncio.create_task(post_bytes(front, body))
+        longest = 0.0
+        while not asking.done():
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            longest = max(longest, time.monotonic() - began)
+        assert await asking == 400
+        pauses.append(longest)
+    assert min(pauses) < 0.15, pauses  # of which the JSON's one string is most
+
+
+async def post_bytes(front: Front, body: bytes) -> int:
+    """The status of POST /transcribe. In pieces: the client shares the event loop."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(body), 65_536):
+            yield body[at : at + 65_536]
+
+    headers = {"Content-Type": "application/json"}
+    async with front.http.post(front.url + "/transcribe", data=pieces(), headers=headers) as answer:
+        return answer.status

@@ -23,6 +23,8 @@ routes = web.RouteTableDef()
 MAX_CANDIDATES = 64
 BODY_S = 10.0
 """Seconds in which a request's body must have come."""
+LARGE = 256 * 1024
+"""Bytes of JSON from which on they are decoded in a thread: the event loop has a packet to send every 20 ms."""
 T = TypeVar("T")
 
 
@@ -60,19 +62,38 @@ async def read_json(request: web.Request, kind: type[T], most: int | None = None
     seconds = BODY_S if seconds is None else seconds
     try:
         async with asyncio.timeout(seconds):
-            body = await (request if most is None else request.clone(client_max_size=most)).read()
+            pieces = await _pieces(request, request.client_max_size if most is None else most)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body did not come within {seconds:g} s") from None
     except ConnectionError:
         raise web.HTTPBadRequest(text="the connection broke in the middle of the body") from None
     try:
-        return msgspec.json.decode(body, type=kind)
+        if sum(map(len, pieces)) > LARGE:
+            return await asyncio.to_thread(_decoded, pieces, kind)
+        return _decoded(pieces, kind)
     except msgspec.ValidationError as error:
         raise web.HTTPUnprocessableEntity(text=f"the JSON is not as it should be: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise web.HTTPBadRequest(text=f"the body is not JSON: {error}") from None
     except RecursionError:
         raise web.HTTPBadRequest(text="the JSON is nested too deeply") from None
+
+
+async def _pieces(request: web.Request, most: int) -> list[bytes]:
+    """The body, as it came: to put it together is work, too, where it is large. Raises 413."""
+    pieces, have = [], 0
+    while piece := await request.content.readany():
+        pieces.append(piece)
+        have += len(piece)
+        if have > most:
+            raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=have)
+    return pieces
+
+
+def _decoded(pieces: list[bytes], kind: type[T]) -> T:
+    body = b"".join(pieces)
+    pieces.clear()
+    return msgspec.json.decode(body, type=kind)
 
 
 def ice_servers(request: web.Request) -> list[dict[str, Any]]:
