@@ -127,6 +127,19 @@ class Assistant:
         self._narrator.transcribed(turn, text, 1.0, self.tongue.held_in or "en")
         return self.memory.heard(text, turn.number)
 
+    def forget(self, turn: int | None, reply: int | None) -> bool:
+        """Take a turn, or a reply, out of the memory, or keep a turn out of it whose words are not known yet; False
+        where nothing is known of it."""
+        if self.memory.forget(turn, reply):
+            return True
+        if turn is None or self.requested.forget(turn):
+            return turn is not None
+        answered = self.giving.reply
+        if answered is None or answered.exchange is not None or answered.turn is None or answered.turn.number != turn:
+            return False
+        answered.turn.forgotten = True
+        return True
+
     # -- answers that were asked for (Answering) --------------------------------------------------------------
 
     def answer_sound(self, turn: Turn, audio: Samples, instructions: str | None) -> None:
@@ -217,6 +230,10 @@ class Assistant:
             self._drop_turn(reply, turn, "backchannel" if verdict == "backchannel" else "no words")
             return
         self.giving.give_way()
+        if turn.forgotten:
+            reply.exchange = self.memory.greeted()
+            self._narrator.started(reply)
+            return
         held_in, spoken = self.tongue.held_in, self.tongue.spoken
         self._follow(heard, turn)
         exchange = self.memory.heard(words, turn.number)

@@ -67,9 +67,21 @@ class Requested:
                 self._writing = None
             self._answer()
 
+    def forget(self, number: int) -> bool:
+        """Do not write the turn of that number down; False where it does not wait for that."""
+        for place, (turn, _) in enumerate(self._waiting):
+            if turn.number == number:
+                del self._waiting[place]
+                return True
+        return False
+
     def _write_on(self) -> None:
         if self._writing is None:
             self._writing = self._tasks.spawn(self._write(), "writing turns down")
+
+    @property
+    def _first(self) -> Turn | None:
+        return self._waiting[0][0] if self._waiting else None
 
     async def _write(self) -> None:
         while self._waiting and not (self._wanted and len(self._waiting) == 1):
@@ -77,9 +89,13 @@ class Requested:
             try:
                 heard = await self._models.transcribe(audio, self._answering.tongue.heard_as(audio.size))
             except ModelsError as error:
+                if self._first is not turn:
+                    continue  # it was forgotten meanwhile
                 self._say(Notice, code="models_failed", message=str(error))
                 self._say(TurnDropped, turn=turn.number, reason="not heard")
             else:
+                if self._first is not turn:
+                    continue
                 self._answering.wrote(turn, heard)
             self._waiting.popleft()
         self._writing = None

@@ -50,6 +50,9 @@ log = logging.getLogger(__name__)
 LONGEST_TEXT = 4_000
 """Characters of one typed turn."""
 
+WARM_AFTER_S = 0.25
+"""For how long the functions have to stay as they are before the model reads of them."""
+
 
 class Session:
     """A conversation that outlives its peers: ``run`` it with each peer's ears and mouth in turn.
@@ -96,6 +99,7 @@ class Session:
         )
         self._listening: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._ran = False
 
     # -- its life ---------------------------------------------------------------------------------------------
@@ -255,8 +259,8 @@ class Session:
             self._caller.discard()
 
     def forget(self, turn: int | None = None, reply: int | None = None) -> None:
-        """Take what was said in a turn, or in a reply, out of the memory."""
-        if not self.memory.forget(turn, reply):
+        """Take what was said in a turn, or in a reply, out of the memory, also before its words are known."""
+        if not self._assistant.forget(turn, reply):
             self._say(Notice, code="unknown_turn", message="Nothing is remembered of that turn or reply.")
 
     def interrupt(self) -> None:
@@ -283,11 +287,14 @@ class Session:
             self._say(Notice, code="bad_config", message=f"idle_prompt_s is 0 to less than {longest:g}.")
 
     def _warm(self) -> None:
-        """Have the model read of the functions before somebody waits for it."""
+        """Have the model read of the functions before somebody waits for it; of those only that there are now."""
+        if self._warming is not None:
+            self._warming.cancel()
         if self._toolbox.tools:
-            self._tasks.spawn(self._prepare(), "reading of the functions")
+            self._warming = self._tasks.spawn(self._prepare(), "reading of the functions")
 
     async def _prepare(self) -> None:
+        await asyncio.sleep(WARM_AFTER_S)
         try:
             await self._models.prepare(self._assistant.asks.prepare("Hello."))
         except ModelsError as error:

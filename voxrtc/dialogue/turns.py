@@ -35,6 +35,8 @@ class Turn:
     """Sample at which it was known to be over."""
     words: str | None = None
     """What was said until the pause that is going on; None where that is not known (yet)."""
+    forgotten: bool = False
+    """Whether its words, once they are known, are neither told nor remembered."""
 
     @property
     def voice_ms(self) -> float:

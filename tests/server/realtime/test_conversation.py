@@ -332,3 +332,28 @@ def test_sound_goes_as_messages_where_the_client_plays_it_itself() -> None:
     assert '"type":"response.output_audio.delta"' in delta
     assert '"content_index":0' in delta
     assert "output_audio_buffer" not in "".join(told)
+
+
+@in_virtual_time
+async def test_a_spoken_item_may_be_deleted_before_its_words_are_known() -> None:
+    """It is not remembered later, whether it waits to be written down or is being answered."""
+    by_request = {"audio": {"input": {"turn_detection": {"type": "server_vad", "create_response": False}}}}
+    for session in (by_request, {}):
+        models = ScriptedModels(words=["my pin is 1234"], partials=["my pin is 1234"], asr_s=0.5)
+        talk = Talk(models, session, dialogue={"speculation": "off", "partial_every_ms": 0})
+        talk.voice.say(500, 1500)
+        async with talk.up():
+            await talk.open()
+            item = (await talk.told_of("input_audio_buffer.committed"))["item_id"]
+            await talk.say("conversation.item.delete", item_id=item)
+            await talk.told_of("conversation.item.deleted")
+            if session:
+                await asyncio.sleep(3)
+                assert "response.created" not in talk.kinds()
+            else:
+                await talk.told_of("response.done")
+            await talk.write("And now?")
+            await talk.told_of("response.done")
+        assert all("pin" not in line.text for line in talk.models.answers[-1].history)
+        assert not [kind for kind in talk.kinds() if "transcription" in kind]
+        assert not talk.of("error")

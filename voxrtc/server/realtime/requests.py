@@ -74,7 +74,7 @@ class Requests:
             "input_audio_buffer.clear": lambda asked: [Discard(), event("input_audio_buffer.cleared")],
             "output_audio_buffer.clear": self._clear,
             "conversation.item.create": self._create,
-            "conversation.item.delete": lambda asked: [*self._items.delete(_text(asked, "item_id"))],
+            "conversation.item.delete": self._delete,
             "conversation.item.retrieve": self._retrieve,
             "conversation.item.truncate": self._truncate,
             "response.create": self._respond,
@@ -145,6 +145,13 @@ class Requests:
 
     def _retrieve(self, asked: Json) -> Asked:
         return [event("conversation.item.retrieved", item=self._items.find(_text(asked, "item_id")).json)]
+
+    def _delete(self, asked: Json) -> Asked:
+        name = _text(asked, "item_id")
+        turn = self._items.find(name).turn
+        told = self._items.delete(name)
+        self._turns.forget(turn)
+        return [*told]
 
     def _truncate(self, asked: Json) -> Asked:
         """The client stopped playing. What was heard is known here: that is what is remembered, and told."""

@@ -72,6 +72,10 @@ class Turns:
         told, self._told = self._delta(self._speaking, words.text, self._told), words.text
         return told
 
+    def forget(self, turn: int) -> None:
+        """Its item is no more: nothing is told of its words."""
+        self._unheard.pop(turn, None)
+
     def dropped(self, turn: TurnDropped) -> list[str]:
         """Nothing follows from it: it was noise, or goes on in the next one."""
         if turn.turn not in self._unheard:
