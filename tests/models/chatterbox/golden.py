@@ -9,9 +9,11 @@ kept, but sums by which a test sees that they are still the same. Made anew wher
         diffusers==0.29.0 conformer==0.3.2 einops==0.8.1 omegaconf==2.3.0 antlr4-python3-runtime==4.9.3 \\
         librosa==0.11.0 torchaudio==2.11.0 onnx scipy scikit-learn numba llvmlite joblib cloudpickle narwhals \\
         threadpoolctl lazy_loader audioread decorator msgpack pooch platformdirs ml_dtypes importlib_metadata zipp
+    find SCRATCH/torchaudio -name '*.so' -delete    # which our torch does not load; its Python does without
     PYTHONPATH=SCRATCH python -m tests.models.chatterbox.golden
 
-Those that are kept are of torch 2.13.0 and transformers 5.23.0 on x86-64.
+Those that are kept are of torch 2.13.0 and transformers 5.23.0 on x86-64; transformers 5.2.0, which the package asks
+for, gives the same.
 """
 
 from __future__ import annotations
@@ -89,6 +91,7 @@ def t3() -> dict[str, Any]:
     made: dict[str, Any] = {"weights": sums(t3_stock.state(MULTILINGUAL))}
     made |= {f"tokens {name}": theirs.said(utterance(1, manner)) for name, manner in MANNERS.items()}
     made |= {f"tokens many {n}": theirs.said(what) for n, what in enumerate(t3_stock.many())}
+    made["attention"] = theirs.attention(utterance(1))
     for mood in MOODS:
         what = utterance(1, Manner(exaggeration=mood))
         made[f"conditioning {mood}"] = _conditioning(theirs, what)

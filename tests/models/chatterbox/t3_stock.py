@@ -162,6 +162,21 @@ class Stock:
             )
         return tokens[0].tolist()
 
+    def attention(self, what: Utterance) -> Any:
+        """(tokens, text): what the analyzer sees of each speech token of ``what``, the mean of its heads."""
+        seen: list[Any] = []
+        analyzer = self._t3.AlignmentStreamAnalyzer
+        step = analyzer.step
+
+        def watched(of: Any, *args: Any, **more: Any) -> Any:
+            start, end = of.text_tokens_slice
+            seen.append(torch.stack(of.last_aligned_attns).mean(0)[-1, start:end])
+            return step(of, *args, **more)
+
+        with patch.object(analyzer, "step", watched):
+            self.said(what)
+        return torch.stack(seen)
+
     def begin(self) -> None:
         """Undo what the call before has left."""
         self.model.tfmr.config.__dict__.update(self._config)  # which each call changes for good

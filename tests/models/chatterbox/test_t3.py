@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the gpu extra is not installed")
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor  # noqa: E402
 
 from tests.models.chatterbox import golden, t3_stock  # noqa: E402 - needs torch
 from tests.models.chatterbox.t3_stock import CPU, ENGLISH, MANNERS, MULTILINGUAL, said, utterance, voice  # noqa: E402
@@ -68,6 +69,31 @@ def test_logits_are_the_packages(model: T3, theirs: golden.Figures, weight: floa
     for token, wanted in zip(tokens, logits, strict=True):
         assert model.step([1]) == [token]
         torch.testing.assert_close(golden.few(model.logits())[0], wanted, atol=2e-5, rtol=1e-5)
+
+
+def test_attention_to_the_text_is_the_packages(
+    model: T3, theirs: golden.Figures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the heads that tell where it is spoken."""
+    seen: list[torch.Tensor] = []
+    update = t3_alignment.Places.update
+
+    def watched(self, rows, attended, frame, text):
+        seen.append(attended[0, : int(text)])
+        return update(self, rows, attended, frame, text)
+
+    monkeypatch.setattr(t3_alignment.Places, "update", watched)
+    said(model, 2, utterance(1))
+    torch.testing.assert_close(torch.stack(seen), torch.from_numpy(theirs["attention"]), atol=2e-5, rtol=1e-4)
+
+
+def test_the_penalty_is_that_of_transformers() -> None:
+    generator = torch.Generator().manual_seed(7)
+    logits = torch.randn(2, 8_194, generator=generator)
+    ids = torch.randint(0, 8_194, (2, 300), generator=generator)
+    said = torch.zeros(2, 8_194, dtype=torch.bool).scatter(1, ids, True)
+    wanted = RepetitionPenaltyLogitsProcessor(1.3)(ids, logits)
+    assert torch.equal(t3_picking.penalised(logits, said, torch.full((2,), 1.3)), wanted)
 
 
 @pytest.mark.parametrize("mood", golden.MOODS)

@@ -25,9 +25,9 @@ from voxrtc.models.chatterbox.vocoder_source import randomness  # noqa: E402
 TEXTS = {
     "en": "what is the time: now…",
     "fr": "Où est l'été ? — « là »",
-    "de": "Grüße, schöne Grüße",
+    "de": "Grüße; schöne - “so”: Grüße…",
     "ko": "안녕하세요",
-    "es": "¿Qué tal?  “Bien”",
+    "es": "¿Qué tal?  ‘Bien’ – so ,",
 }
 SPOKEN = "en"
 MOST = 32
