@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.dialogue.scripted import ScriptedModels
 from tests.server.realtime.conftest import Talk, house, user
+from voxrtc.audio import Samples, from_pcm16
 from voxrtc.bench.virtual import in_virtual_time
 from voxrtc.events import CallEnded, Notice
 from voxrtc.server.realtime.dialect import Realtime
@@ -63,6 +66,52 @@ def test_what_cannot_be(asked: dict[str, Any], code: str, param: str | None) -> 
     assert (error["code"], error["param"], error["event_id"]) == (code, param, "mine")
     assert error["type"] == "invalid_request_error"
     assert error["message"]
+
+
+class Ear:
+    """What is appended, put together."""
+
+    def __init__(self) -> None:
+        self.heard: list[Samples] = []
+
+    def __call__(self, samples: Samples, rate: int) -> None:
+        assert rate == 24_000
+        self.heard.append(samples)
+
+
+def append(dialect: Realtime, data: bytes | str | int) -> list[dict[str, Any]]:
+    audio = base64.b64encode(data).decode() if isinstance(data, bytes) else data
+    asked = {"type": "input_audio_buffer.append", "event_id": "mine", "audio": audio}
+    return [json.loads(one)["error"] for one in dialect.read(json.dumps(asked)) if isinstance(one, str)]
+
+
+def test_sound_may_be_cut_anywhere() -> None:
+    ear = Ear()
+    dialect = Realtime(house(), ear)
+    sound = (np.arange(200) * 100).astype("<i2").tobytes()
+    for start in range(0, len(sound), 7):
+        assert not append(dialect, sound[start : start + 7])
+    assert np.array_equal(np.concatenate(ear.heard), from_pcm16(sound))
+
+
+def test_half_a_sample_is_nothing_of_what_is_said_after_a_clear() -> None:
+    ear = Ear()
+    dialect = Realtime(house(), ear)
+    append(dialect, b"\1\2\3")
+    [*dialect.read('{"type": "input_audio_buffer.clear"}')]
+    append(dialect, b"\0\4")
+    assert np.array_equal(ear.heard[-1], from_pcm16(b"\0\4"))
+
+
+@pytest.mark.parametrize("audio", ["\u00e9", "AAA", "%%%", 5])
+def test_what_is_no_sound(audio: str | int) -> None:
+    ear = Ear()
+    dialect = Realtime(house(), ear)
+    (error,) = append(dialect, audio)
+    assert (error["code"], error["param"], error["event_id"]) == ("invalid_audio", "audio", "mine")
+    assert not ear.heard
+    (error,) = [json.loads(str(one))["error"] for one in dialect.read('{"type": "input_audio_buffer.append"}')]
+    assert error["code"] == "missing_required_parameter"
 
 
 def test_an_event_id_is_a_string() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
 import msgspec
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.server.realtime.conftest import house
+from voxrtc.audio import Samples
 from voxrtc.commands import Command
 from voxrtc.server.realtime.dialect import Realtime
 
@@ -78,10 +81,15 @@ KINDS = st.sampled_from([*Realtime(house())._requests._handlers])
 HOUSE = house()
 
 
+def hear(samples: Samples, rate: int) -> None:
+    assert samples.dtype == np.float32
+    assert rate == 24_000
+
+
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.tuples(KINDS, st.dictionaries(NAMES, JSON, max_size=5)), max_size=5))
 def test_any_events(events: list[tuple[str, dict[str, Any]]]) -> None:
-    dialect = Realtime(HOUSE)
+    dialect = Realtime(HOUSE, hear)
     for kind, fields in events:
         for answer in dialect.read(json.dumps(fields | {"type": kind})):
             if isinstance(answer, str):
@@ -90,6 +98,15 @@ def test_any_events(events: list[tuple[str, dict[str, Any]]]) -> None:
             else:
                 assert isinstance(answer, Command)
                 msgspec.json.encode(answer)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.text() | st.binary().map(lambda sound: base64.b64encode(sound).decode()) | JSON, max_size=5))
+def test_any_sound(sounds: list[Any]) -> None:
+    dialect = Realtime(HOUSE, hear)
+    for sound in sounds:
+        for answer in dialect.read(json.dumps({"type": "input_audio_buffer.append", "audio": sound, "event_id": "a"})):
+            assert json.loads(str(answer))["error"]["event_id"] == "a"
 
 
 @settings(deadline=None, max_examples=300)

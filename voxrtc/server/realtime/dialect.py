@@ -24,9 +24,10 @@ from voxrtc.events import (
     TurnEnded,
 )
 from voxrtc.lines import Message
+from voxrtc.server.realtime.appended import Hear
 from voxrtc.server.realtime.errors import INVALID, SERVER, Refused, body, complaint, refusal
 from voxrtc.server.realtime.items import Items
-from voxrtc.server.realtime.requests import Hear, Requests
+from voxrtc.server.realtime.requests import Requests
 from voxrtc.server.realtime.responses import Responses
 from voxrtc.server.realtime.session import Config, House
 from voxrtc.server.realtime.shapes import event

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from voxrtc.audio import Samples, from_pcm16
 from voxrtc.commands import MAX_TEXT, AnyCommand, Commit, Configure, Discard, Interrupt, Respond, Text
+from voxrtc.server.realtime.appended import Appended, Hear
 from voxrtc.server.realtime.errors import Refused, converted
 from voxrtc.server.realtime.items import Item, Items, message
 from voxrtc.server.realtime.responses import Responses, Wanted
@@ -20,8 +18,6 @@ from voxrtc.server.realtime.shapes import Json, event, new_id
 from voxrtc.server.realtime.tools import ToolCalls
 from voxrtc.server.realtime.turns import Turns
 
-Hear = Callable[[Samples, int], None]
-"""Takes samples (n,), and their rate in Hz, of a client's that sends them as messages."""
 Asked = list[AnyCommand | str]
 
 
@@ -66,12 +62,12 @@ class Requests:
         self._turns = turns
         self._responses = responses
         self._calls = calls
-        self._hear = hear
+        self._sound = Appended(hear)
         self._handlers: dict[str, Callable[[Json], Asked]] = {
             "session.update": self._update,
             "input_audio_buffer.append": self._append,
-            "input_audio_buffer.commit": lambda asked: [Commit()],
-            "input_audio_buffer.clear": lambda asked: [Discard(), event("input_audio_buffer.cleared")],
+            "input_audio_buffer.commit": self._commit,
+            "input_audio_buffer.clear": self._discard,
             "output_audio_buffer.clear": self._clear,
             "conversation.item.create": self._create,
             "conversation.item.delete": self._delete,
@@ -98,14 +94,17 @@ class Requests:
     # -- sound ------------------------------------------------------------------------------------------------
 
     def _append(self, asked: Json) -> Asked:
-        if self._hear is None:
-            raise Refused("Sound comes on the track of this call, not in messages.", "unsupported_event", "type")
-        try:
-            sound = base64.b64decode(_text(asked, "audio"), validate=True)
-        except binascii.Error:
-            raise Refused("audio must be base64.", "invalid_audio", "audio") from None
-        self._hear(from_pcm16(sound), 24_000)
+        self._sound.add(asked.get("audio"))
         return []
+
+    def _commit(self, asked: Json) -> Asked:
+        if self._config.by_hand:
+            self._sound.restart()
+        return [Commit()]
+
+    def _discard(self, asked: Json) -> Asked:
+        self._sound.restart()
+        return [Discard(), event("input_audio_buffer.cleared")]
 
     def _clear(self, asked: Json) -> Asked:
         """What is being said stops; output_audio_buffer.cleared tells it, with its response, or at once."""

@@ -159,6 +159,11 @@ class Config:
     def asks_when_silent(self) -> bool:
         return isinstance(self._detection, detection.ServerVad) and self._detection.idle_timeout_ms is not None
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether turns are made by ``input_audio_buffer.commit``."""
+        return self._detection is None
+
     def opening(self) -> Configure:
         """What a call is asked before its client asks anything: nobody speaks there unless a response is told of."""
         whole = detection.commanded(self._detection, self._house.settings.endpointing)
