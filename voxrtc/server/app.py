@@ -44,7 +44,7 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
     """The application of the public port. The caller owns ``calls`` and closes it. Raises VoxrtcError with no page."""
     if not (WEB / "index.html").is_file():
         raise VoxrtcError(f"{WEB}: the page is not there; install voxrtc from its repository with pip install -e .")
-    app = web.Application(middlewares=[errors], client_max_size=settings.server.max_body_kb * 1024)
+    app = web.Application(middlewares=[errors, cors.guard], client_max_size=settings.server.max_body_kb * 1024)
     app.on_response_prepare.append(headers)
     app[SETTINGS], app[CALLS], app[STATUS], app[METRICS] = settings, calls, status, metrics
     app[CLIPS], app[SPEECHES] = asyncio.Semaphore(voices.AT_ONCE), asyncio.Semaphore(speech.AT_ONCE)

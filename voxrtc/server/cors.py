@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import ipaddress
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -11,10 +12,14 @@ from aiohttp import web
 from voxrtc.server.keys import SETTINGS
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+SAFE = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing, and begin nothing; GETs of WebSockets look for themselves."""
 METHODS = "GET, POST, PATCH, DELETE"
 EXPOSED = "Location, Retry-After"
 MAX_AGE_S = 600
 """Seconds for which a browser need not ask again."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def share(app: web.Application, routes: web.RouteTableDef) -> None:
@@ -36,10 +41,34 @@ def allowed(request: web.Request) -> bool:
     settings = request.app[SETTINGS].server
     if origin in settings.origins or "*" in settings.origins:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    if is_loopback(settings.host):
+        # What Host says is of no account: any name may be made to lead to this machine (DNS rebinding). Behind a proxy
+        # the page's origin is another, and server.origins has to name it.
+        return is_loopback(parts.hostname or "")
     # The scheme is not compared: a proxy may have taken off the TLS.
-    own = parts.netloc.lower() == request.host.lower()
-    return own or (parts.hostname in LOOPBACK and settings.host in LOOPBACK)
+    return parts.netloc.lower() == request.host.lower()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is a name (RFC 6761, 6.3) or an address of this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        name = host.lower().rstrip(".")
+        return name == "localhost" or name.endswith(".localhost")
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what pages ask that may not call this server, but for what only reads. Browsers ask before some requests
+    (``preflight``), yet send forms, and bodies without a type, as they are, and only keep the answer from the page."""
+    if request.method not in SAFE and "Origin" in request.headers and not allowed(request):
+        raise web.HTTPForbidden(text="pages of this origin may not call this server (server.origins)")
+    return await handler(request)
 
 
 async def preflight(request: web.Request) -> web.Response:
@@ -56,6 +85,6 @@ async def _open(resources: Collection[web.Resource], request: web.Request, respo
     if request.match_info.route.resource not in resources:
         return
     response.headers.add("Vary", "Origin")
-    if allowed(request):
+    if "Origin" in request.headers and allowed(request):
         response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
         response.headers["Access-Control-Expose-Headers"] = EXPOSED

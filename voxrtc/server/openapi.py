@@ -113,7 +113,9 @@ def document(operations: Operations) -> dict[str, Any]:
     schemas = dict(zip(sorted(types, key=str), named, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), operation in sorted(operations.items(), key=lambda item: (item[0][1], item[0][0])):
-        paths.setdefault(path, {})[method.lower()] = _operation(path, operation, schemas)
+        described = paths.setdefault(path, {})[method.lower()] = _operation(path, operation, schemas)
+        if method != "GET":  # voxrtc.server.cors.guard
+            described["responses"].setdefault("403", _error(403, ERROR))
     return {
         "openapi": "3.1.0",
         "info": {
