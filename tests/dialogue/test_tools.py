@@ -13,6 +13,7 @@ from tests.dialogue.scripted import ScriptedModels
 from voxrtc.bench.virtual import in_virtual_time
 from voxrtc.commands import Configure
 from voxrtc.dialogue.functions import describe
+from voxrtc.dialogue.session import WARM_AFTER_S
 from voxrtc.events import (
     Notice,
     ReplyEnded,
@@ -92,6 +93,27 @@ async def test_the_model_reads_of_the_functions_before_it_needs_them() -> None:
     async with bare.up():
         await asyncio.sleep(1.0)
     assert bare.models.prepared == []
+
+
+@in_virtual_time
+async def test_of_functions_that_change_and_change_only_the_last_are_read() -> None:
+    """One reading a session, after a short quiet; another change ends the one that is under way."""
+    stage = Stage()
+    async with stage.up():
+        for number in range(60):
+            stage.session.configure(Configure(tools=[SPEC | {"name": f"f{number}"}]))
+            await asyncio.sleep(0.02)
+        assert stage.models.prepared == []
+        await asyncio.sleep(WARM_AFTER_S + 0.05)
+        assert [tool.name for tool in stage.models.prepared[0].tools] == ["f59"]
+        stage.session.configure(Configure(tools=[SPEC]))
+        await asyncio.sleep(0)
+        assert stage.models.cancelled == ["prepare"]
+        await asyncio.sleep(1.0)
+        stage.session.configure(Configure(tools=[SPEC]))
+        stage.session.configure(Configure(tools=[]))
+        await asyncio.sleep(1.0)
+    assert [tool.name for asked in stage.models.prepared for tool in asked.tools] == ["f59", "weather"]
 
 
 @in_virtual_time

@@ -1,7 +1,7 @@
 """A profile for tests that does what the words it is given say, in a real host process.
 
 Start it with ``--profile-factory scripted:make`` and this folder on PYTHONPATH (the fixture ``scripted`` does both).
-``answer`` obeys its text, ``speak`` its clause:
+``answer`` obeys its text, ``speak`` its clause, and ``prepare`` knows ``hold``:
 
 - ``count N``: N pieces "0 ", "1 " ... as fast as they are taken (speak: N blocks of 480 samples)
 - ``slow NAME``: "begun", then a piece every 10 ms, for ever; NAME is remembered once it has been closed
@@ -102,6 +102,12 @@ class Scripted:
                 yield Said(f"{ask.text}?")
 
     async def prepare(self, ask: Prepare) -> AsyncGenerator[Said, None]:
+        command, _, name = ask.text.partition(" ")
+        try:
+            if command == "hold":
+                await asyncio.sleep(3600)
+        finally:
+            self._closed[name].set()
         return
         yield Said("")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 import wave
 from pathlib import Path
 
@@ -23,11 +24,13 @@ from voxrtc.models.wire import (
     Prepare,
     Said,
     Speak,
+    Tool,
     Transcribe,
     Utterance,
     pack,
     unpack,
 )
+from voxrtc.models.worker import Job
 from voxrtc.settings import Settings
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
@@ -199,6 +202,48 @@ async def test_answers_give_prepare_no_way(profile):
     items = await collect(profile.answer(answer(text="What is the capital of France?")))
     assert items
     assert await preparing == []
+
+
+async def test_many_that_are_to_be_prepared_delay_no_answer(profile, monkeypatch):
+    """What waits is not begun once an answer is asked for, and what runs stops at its next step."""
+    text = answer("v", text="What is the capital of France?")
+    await collect(profile.answer(text))  # its prompt is read
+    began = time.monotonic()
+    await collect(profile.answer(text))
+    alone = time.monotonic() - began
+    kinds, running = [], asyncio.Event()
+    loop, generate = asyncio.get_running_loop(), profile.thinking.gguf.generate
+
+    def watched(*args, **kwargs):
+        kinds.append("prepare" if kwargs.get("call") is None and kwargs.get("tools") else "answer")
+        loop.call_soon_threadsafe(running.set)
+        return generate(*args, **kwargs)
+
+    monkeypatch.setattr(profile.thinking.gguf, "generate", watched)
+    described = "It tells what the weather is like. " * 6
+    many = [[Tool(f"f{n}_{k}", described, {"type": "object", "properties": {}}) for k in range(5)] for n in range(30)]
+    preparing = [
+        asyncio.create_task(collect(profile.prepare(Prepare("other", SYSTEM, [], "Hello.", tools)))) for tools in many
+    ]
+    await running.wait()
+    began = time.monotonic()
+    assert await collect(profile.answer(text))
+    took = time.monotonic() - began
+    assert await asyncio.gather(*preparing) == [[]] * len(many)
+    assert kinds.count("answer") == 1
+    assert kinds.count("prepare") <= 4, "those that ran when the answer was asked for"
+    assert took <= 4 * alone + 1.0
+
+
+async def test_a_guess_that_gave_way_while_it_waited_is_not_begun(profile, monkeypatch):
+    begun = []
+    monkeypatch.setattr(profile.thinking.gguf, "generate", lambda *args, **kwargs: begun.append(args))
+    job = Job(profile.thinking._think(answer(text="Hello."), "Hello.", 0), Urgency(SPECULATIVE))
+    job.hurry()
+    job.run()
+    with pytest.raises(GaveWay):
+        await collect(job.results())
+    assert begun == []
 
 
 async def test_prepare_does_nothing_while_a_caller_waits(profile, monkeypatch):

@@ -14,7 +14,21 @@ import pytest
 
 from voxrtc.models.host import LISTENING, SWITCH_S, share_interpreter
 from voxrtc.models.stream import MessageReader, frame, from_host
-from voxrtc.models.wire import Answer, Ask, Broken, Cancel, Done, Failed, FromHost, Item, Loading, Message, Ready, Said
+from voxrtc.models.wire import (
+    Answer,
+    Ask,
+    Broken,
+    Cancel,
+    Done,
+    Failed,
+    FromHost,
+    Item,
+    Loading,
+    Message,
+    Prepare,
+    Ready,
+    Said,
+)
 from voxrtc.settings import Settings
 
 HERE = Path(__file__).parent
@@ -123,6 +137,20 @@ async def test_flood_is_busy_beyond_the_bound_and_every_ask_is_closed_once(spawn
     assert {m.code for m in failed} == {"busy"}
     writer.write(b"".join(frame(Cancel(n)) for n in range(1, 6)))
     assert {m.id async for m in take(messages, Done, 5)} == set(range(1, 6))
+
+
+async def test_looks_ahead_leave_room_for_answers_and_end_when_they_are_cancelled(spawn):
+    host = await spawn(settings=Settings.model_validate({"models": {"max_waiting": 6}}))
+    messages, writer = await host.warm()
+    writer.write(b"".join(frame(Ask(n, Prepare("other", "", [], f"hold {n}"))) for n in range(1, 21)))
+    failed = {m.id async for m in take(messages, Failed, 17)}
+    assert failed == set(range(4, 21))
+    writer.write(ask(21, "count 1"))
+    assert await closing(messages, 21) == ([Said("0 ")], Done(21))
+    writer.write(frame(Cancel(2)))
+    assert await closing(messages, 2) == ([], Done(2))
+    writer.write(ask(22, "until closed 2"))
+    assert await closing(messages, 22) == ([Said("closed")], Done(22))
 
 
 async def take(messages, kind, count):

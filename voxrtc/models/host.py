@@ -224,10 +224,10 @@ class Host:
             task.add_done_callback(lambda task: self._close(connection, ask.id, task))
 
     def _room(self, verb: Verb) -> int:
-        """How many asks may be under way for one more to be taken; half of that for guesses, which give way first, and
-        for pieces of files."""
+        """How many asks may be under way for one more to be taken; half of that for guesses and looks ahead, which
+        give way first, and for pieces of files."""
         room = self._settings.models.max_waiting
-        yields = _guess(verb) or (isinstance(verb, Transcribe) and verb.patient)
+        yields = _guess(verb) or isinstance(verb, Prepare) or (isinstance(verb, Transcribe) and verb.patient)
         return (room + 1) // 2 if yields else room
 
     def _release(self, connection: Connection, guess: str) -> None:

@@ -103,6 +103,8 @@ class Thinking:
             def call(name: str, arguments: str) -> None:
                 job.emit(ToolCall(name, arguments, secrets.token_urlsafe(9)))
 
+            if job.stops():  # told while it waited: not even begun, since its first step would be one of the others'
+                raise GaveWay(GAVE_WAY)
             gguf.generate(
                 ask.system,
                 ask.history,
@@ -124,6 +126,8 @@ class Thinking:
         gguf = self._loaded
 
         def work(job: Job[Said]) -> None:
+            if job.stops():  # as above
+                return
             gguf.generate(
                 ask.system,
                 ask.history,
