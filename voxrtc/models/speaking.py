@@ -246,7 +246,7 @@ def _languages(engine: Engine, name: str) -> Sequence[str]:
 
 def _unspoken(language: str, voices: Mapping[str, Sequence[str]]) -> str:
     """Why nobody says it: ``voices`` are those there are, with what they speak."""
-    if language in NAMES and not espeak.installed():
+    if language in NAMES and "espeak" not in voices:
         return espeak.MISSING
     spoken = sorted({code for codes in voices.values() for code in codes})
     named = ALL[language].name if language in ALL else f"the language '{language[:16]}'"
