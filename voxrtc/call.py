@@ -48,6 +48,14 @@ class Ending:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a dialect answers to a message."""
+
+    leg: Leg
+    message: str
+
+
 class Call:
     """One session, and whoever carries it now. Its one task, ``live``, owns everything below it."""
 
@@ -75,8 +83,10 @@ class Call:
         self._closing: set[asyncio.Task[None]] = set()
         self._recap = Recap()
         self._changed = asyncio.Event()
-        self._commands: asyncio.Queue[AnyCommand] = asyncio.Queue(COMMANDS)
+        self._commands: asyncio.Queue[AnyCommand | _Answer | str] = asyncio.Queue(COMMANDS)
         self._dropping = False
+        self._early = True
+        """Until what came before the call was announced is done: answers wait their turn, too."""
         self._told_lost = False
         self._talked = False
         self._left = "lost", ""
@@ -282,7 +292,7 @@ class Call:
         try:
             for asked in leg.dialect.read(message):
                 if isinstance(asked, str):
-                    leg.line.send(asked)
+                    self._answer(leg, asked)
                 else:
                     self.ask(asked)
         except ValueError as error:
@@ -292,25 +302,42 @@ class Call:
         """Have the session do ``command`` once those before it are done, and a line carries the call."""
         if isinstance(command, HangUp):
             self.end(Ending("hangup"))
-            return
-        try:
-            self._commands.put_nowait(command)
-        except asyncio.QueueFull:
-            if not self._dropping:  # one notice a flood: the caller does not read a flood of them either
-                self._dropping = True
-                self._notice("too_many_messages", "Messages come faster than they can be followed; some are dropped.")
+        else:
+            self._queue(command)
+
+    def _answer(self, leg: Leg, message: str) -> None:
+        if self._early:
+            self._queue(_Answer(leg, message))
+        else:
+            leg.line.send(message)
 
     def _on_bad_message(self, why: str) -> None:
-        self._notice("bad_message", f"A message was not understood: {why.rstrip('.')}.")
+        self._queue(why)
+
+    def _queue(self, asked: AnyCommand | _Answer | str) -> None:
+        """``asked``: as text, why a message was not understood."""
+        try:
+            self._commands.put_nowait(asked)
+        except asyncio.QueueFull:
+            self._dropping = True
 
     def _notice(self, code: str, message: str) -> None:
         self.emit(Notice(call=self.id, at=self._session.position, time=time(), code=code, message=message))
 
     async def _obey(self) -> None:
         while True:
-            command = await self._commands.get()
-            self._dropping = False
-            await self._session.obey(command)
+            if self._commands.empty():
+                self._early = False
+            asked = await self._commands.get()
+            if isinstance(asked, str):
+                self._notice("bad_message", f"A message was not understood: {asked.rstrip('.')}.")
+            elif isinstance(asked, _Answer):
+                asked.leg.line.send(asked.message)
+            else:
+                await self._session.obey(asked)
+            if self._dropping:  # one notice a flood: the caller does not read a flood of them either
+                self._dropping = False
+                self._notice("too_many_messages", "Messages come faster than they can be followed; some are dropped.")
 
 
 async def _see_off(line: Line) -> None:

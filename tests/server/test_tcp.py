@@ -182,6 +182,28 @@ async def test_a_first_message_that_begins_no_call(listen: Listen, data: bytes, 
     assert port.exchange.calls.active == port.exchange.calls.waiting == 0
 
 
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        ({"type": "dance"}, "dance"),
+        ({"type": "audio", "data": "%"}, "base64"),
+        ({"type": "audio", "data": "\u00e9"}, "base64"),
+        ({"type": "config", "binary": True}, "WebSocket"),
+        ({"type": "text", "text": "x" * 70_000}, "65536"),
+    ],
+)
+async def test_a_first_message_that_is_wrong_is_told_of_once_the_call_has_begun(
+    listen: Listen, first: dict[str, Any], says: str
+) -> None:
+    port = await listen()
+    caller = await port.dial()
+    caller.say(**first)
+    caller.say(type="config", voice="nobody")
+    assert says in (await caller.until("error"))["message"]
+    await caller.until("error", code="bad_config")
+    assert caller.told[0]["type"] == "call_started"
+
+
 async def test_a_message_that_no_memory_is_spent_on(listen: Listen) -> None:
     """Such as anything that is spoken on this port but is not this."""
     port = await listen()

@@ -267,6 +267,25 @@ async def test_a_message_that_no_memory_is_spent_on(serve: Serve) -> None:
     await front.exchange.settle(0, waiting=1)
 
 
+async def test_what_comes_with_the_handshake_is_answered_after_the_call_has_begun(serve: Serve) -> None:
+    """In the order in which it came."""
+    front = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+    said = [b'{"type":"dance"}', b'{"type":"config","voice":"nobody"}', b'{"type":"sing"}', b'{"type":"export_memory"}']
+    writer.write(HANDSHAKE + b"".join(bytes([0x81, 0x80 | len(one)]) + bytes(4) + one for one in said))
+    await reader.readuntil(b"\r\n\r\n")
+    told: list[dict[str, Any]] = []
+    async with asyncio.timeout(PATIENCE_S):
+        while not told or told[-1]["type"] != "memory_exported":
+            _, size = await reader.readexactly(2)
+            size = int.from_bytes(await reader.readexactly(2), "big") if size == 126 else size
+            told.append(json.loads(await reader.readexactly(size)))
+    assert told[0]["type"] == "call_started"
+    assert [one["code"] for one in told if one["type"] == "error"] == ["bad_message", "bad_config", "bad_message"]
+    writer.close()
+    await front.exchange.settle(0, waiting=1)
+
+
 async def test_a_flood_of_nonsense_is_cut_off(serve: Serve, dial: Dial) -> None:
     front = await serve()
     caller = await dial(front)

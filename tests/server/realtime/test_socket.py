@@ -17,6 +17,7 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from tests.dialogue.scripted import MS_PER_CHAR, ScriptedModels
 from tests.media.callers import clip
 from tests.server.conftest import Front, Serve
+from tests.server.test_websocket import HANDSHAKE
 from voxrtc.audio import HEARD_RATE, SPOKEN_RATE, resample, to_pcm16
 from voxrtc.endpointing.vad import SileroModel
 from voxrtc.server import carry
@@ -116,6 +117,24 @@ async def test_what_is_no_event(serve: Serve, data: str | bytes, says: str) -> N
             while (told := json.loads((await socket.receive()).data))["type"] != "error":
                 pass
     assert says in told["error"]["message"]
+
+
+async def test_what_comes_with_the_handshake_is_answered_after_the_session_was_created(serve: Serve) -> None:
+    front = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+    said = [b'{"type":"session.update","session":{}}', b'{"type":"dance"}']
+    handshake = HANDSHAKE.replace(b"/ws", b"/v1/realtime?model=any")
+    writer.write(handshake + b"".join(bytes([0x81, 0x80 | len(one)]) + bytes(4) + one for one in said))
+    await reader.readuntil(b"\r\n\r\n")
+    told = []
+    async with asyncio.timeout(PATIENCE_S):
+        while "error" not in told:
+            _, size = await reader.readexactly(2)
+            size = int.from_bytes(await reader.readexactly(2), "big") if size == 126 else size
+            told.append(json.loads(await reader.readexactly(size))["type"])
+    assert told == ["session.created", "session.updated", "error"]
+    writer.close()
+    await front.exchange.settle(0, waiting=0)
 
 
 async def test_a_flood_of_nonsense_is_cut_off(serve: Serve) -> None:
