@@ -20,6 +20,7 @@ from voxrtc.server.realtime import routes as realtime
 from voxrtc.server.realtime import socket as realtime_socket
 from voxrtc.server.realtime.access import SECRETS
 from voxrtc.server.realtime.secrets import Secrets
+from voxrtc.server.runner import Runner
 from voxrtc.server.status import Status
 from voxrtc.settings import Settings
 
@@ -90,9 +91,13 @@ def make_runner(app: web.Application) -> web.AppRunner:
     Nobody has to send us compressed JSON, and a small bomb cannot become a big one. Nor does anybody who was told that
     his body is wrong need 10 s to send the rest of it.
     """
-    return web.AppRunner(
-        app, access_log=None, handle_signals=False, shutdown_timeout=2.0, auto_decompress=False, lingering_time=1.0
-    )
+    return Runner(app, _unread, shutdown_timeout=2.0, access_log=None, auto_decompress=False, lingering_time=1.0)
+
+
+def _unread(status: int) -> web.Response:
+    """The answer to bytes of which no request could be made."""
+    said = ("bad_request", "What came is no HTTP request.") if status == 400 else ("internal", "The server failed.")
+    return web.json_response(error_body(*said), status=status, headers=HEADERS)
 
 
 async def page(file: Path, request: web.Request) -> web.StreamResponse:
