@@ -114,6 +114,22 @@ def test_what_is_no_sound(audio: str | int) -> None:
     assert error["code"] == "missing_required_parameter"
 
 
+def test_what_is_too_much_for_one_event() -> None:
+    """All but sound; and a session that grows from event to event has an end, too."""
+    dialect = Realtime(house(), Ear())
+    asked = {"type": "session.update", "event_id": "mine", "session": {"include": [0] * 40_000}}
+    (error,) = [json.loads(str(one))["error"] for one in dialect.read(json.dumps(asked))]
+    assert (error["code"], error["event_id"]) == ("event_too_long", "mine")
+    assert dialect.session()["include"] is None
+    assert not append(dialect, bytes(100_000))
+    codes = []
+    for name in ("include", "tracing", "truncation"):
+        answers = [*dialect.read(json.dumps({"type": "session.update", "session": {name: ["x" * 30_000]}}))]
+        codes += [json.loads(one).get("error", {}).get("param") for one in answers if isinstance(one, str)]
+    assert codes == [None, None, "session"]
+    assert dialect.session()["truncation"] == "auto"
+
+
 def test_an_event_id_is_a_string() -> None:
     (error,) = errors('{"type": "response.cancel", "event_id": 7}')
     assert (error["param"], error["event_id"]) == ("event_id", None)

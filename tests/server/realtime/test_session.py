@@ -36,6 +36,21 @@ async def test_a_session_tells_what_it_is() -> None:
     assert updated == session | {"instructions": "You are a pirate."}
 
 
+def test_what_is_refused_changes_nothing() -> None:
+    """Also where the first of it could have been taken; and what was told of a session before stays as it was."""
+    config = Config(house())
+    before = config.to_json()
+    was = json.dumps(before)
+    for refused in ({"audio": {"output": {"voice": "nobody"}}}, {"tool_choice": "required"}):
+        with pytest.raises(Refused):
+            config.update({"instructions": "Be brief.", "include": [1]} | refused)
+        assert config.to_json() is before
+        assert json.dumps(before) == was
+    config.update({"audio": {"input": {"noise_reduction": {"type": "near_field"}}, "output": {"voice": "espeak"}}})
+    assert json.dumps(before) == was
+    assert config.to_json()["audio"]["output"]["voice"] == "espeak"
+
+
 @pytest.mark.parametrize(
     ("session", "command"),
     [

@@ -42,6 +42,8 @@ CAUSES = {
     "bad_text": "conversation.item.create",
 }
 """Notices that come some time after the client's event that they are about."""
+MOST = 65_536
+"""Characters of a client's event; sound may be longer."""
 UNTOLD = frozenset({"unknown_turn"})
 """The memory holds a few turns only; an item that is older can be deleted all the same."""
 
@@ -51,7 +53,7 @@ class Realtime:
     (``sound``), and the client plays it itself."""
 
     label = "oai-events"
-    max_message = 262_144
+    max_message = MOST
 
     def __init__(self, house: House, hear: Hear | None = None) -> None:
         self.complaints = 0
@@ -112,6 +114,8 @@ class Realtime:
             kind = asked.get("type")
             if isinstance(kind, str) and kind in CAUSES.values():
                 self._latest[kind] = client_event
+            if len(message) > MOST and kind != "input_audio_buffer.append":
+                raise Refused(f"An event has {MOST} characters at most, but for sound.", "event_too_long")
             return self._requests.read(asked)
         except Refused as refused:
             self.complaints += 1

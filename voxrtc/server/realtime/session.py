@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,9 @@ OPENAI_VOICES = frozenset(
 
 DEEPEST = 32
 """Lists and objects inside each other: more would not be copied, or written, without end."""
+
+MOST = 65_536
+"""Bytes of a session as JSON: it is told with every change."""
 
 PCM = {"type": "audio/pcm", "rate": 24_000}
 """The one format of samples in messages; over WebRTC there are none."""
@@ -186,7 +188,7 @@ class Config:
         if isinstance(raw, dict) and raw.get("type", "realtime") != "realtime":
             raise Refused("Sessions here are of the type realtime.", param="session.type")
         patch: Patch = converted(raw, Patch, "session")
-        changed = copy.deepcopy(self._object)
+        changed = self._copy()
         asked: dict[str, Any] = {}
         self._persona(patch, changed, asked)
         self._functions(patch, changed, asked)
@@ -197,8 +199,17 @@ class Config:
                 changed[name] = value
         if patch.audio.input.turn_detection is not UNSET:
             asked |= self._turns(patch.audio.input.turn_detection, changed["audio"]["input"])
+        if len(msgspec.json.encode(changed)) > MOST:
+            raise Refused(f"A session has {MOST} bytes at most.", param="session")
+        if patch.audio.input.turn_detection is not UNSET:
+            self._detection = patch.audio.input.turn_detection
         self._object = changed
         return [Configure(**asked)] if asked else []
+
+    def _copy(self) -> Json:
+        """The session, to be changed: what lies deeper than here is only ever replaced as a whole."""
+        audio = {way: {**part} for way, part in self._object["audio"].items()}
+        return self._object | {"audio": audio}
 
     def _persona(self, patch: Patch, changed: Json, asked: Json) -> None:
         if patch.prompt is not UNSET and patch.prompt is not None:
@@ -261,7 +272,6 @@ class Config:
         changed["turn_detection"] = msgspec.to_builtins(wanted)
         if wanted == self._detection:
             return {}
-        self._detection = wanted
         names = ("interruptions", "replies", "endpointing", "idle_prompt_s")
         return {name: getattr(configure, name) for name in names}
 

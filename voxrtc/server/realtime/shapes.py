@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from typing import Any
+
+import msgspec
 
 Json = dict[str, Any]
 
@@ -17,7 +18,7 @@ def new_id(kind: str) -> str:
 def event(kind: str, **fields: Any) -> str:
     """One server event."""
     whole = {"type": kind, "event_id": new_id("event")} | fields
-    return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+    return msgspec.json.encode(whole).decode()
 
 
 def no_usage() -> Json:
