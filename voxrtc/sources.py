@@ -39,6 +39,8 @@ NOTHING_ELSE = {"protocol_whitelist": "none"}
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 EMBEDDING = tuple(ipaddress.ip_network(n) for n in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 """IPv6 ranges that carry an IPv4 address inside (NAT64, 6to4, Teredo; RFC 6052, 3056, 4380): never let through."""
+NOT_PUBLIC = tuple(ipaddress.ip_network(n) for n in ("192.88.99.0/24", "3fff::/20", "fec0::/10"))
+"""What Python's tables may call global: relays of 6to4, examples, addresses of a site (RFC 7526, 9637, 3879)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,20 @@ async def fetch(url: str, guard: Guard | None = None) -> bytes:
     except TimeoutError:
         raise AudioError(f"{_shown(url)}: no complete answer within {guard.timeout_s:g} s") from None
     except (aiohttp.ClientError, OSError) as error:
-        raise AudioError(f"{_shown(url)}: cannot be fetched: {error}") from None
+        raise AudioError(f"{_shown(url)}: cannot be fetched ({_reason(error)})") from None
     except ValueError:  # yarl, aiohttp.InvalidURL
         raise AudioError(f"{_shown(url)}: not a valid URL") from None
+
+
+def _reason(error: Exception) -> str:
+    """Not aiohttp's sentences: they have the address that a name leads to, and it may be one of this network."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name leads nowhere"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not to be trusted"
+    if isinstance(error, (aiohttp.ClientConnectorError, ConnectionRefusedError)):
+        return "nobody answers there"
+    return "the connection broke, or what came is not HTTP"
 
 
 async def _fetch(url: str, guard: Guard) -> bytes:
@@ -208,9 +221,8 @@ class _PublicOnly(AbstractResolver):
         found = await self._inner.resolve(host, port, family)
         for one in found:
             if not _may_reach(host, ipaddress.ip_address(one["host"].partition("%")[0]), self._guard):
-                raise AudioError(
-                    f"{host} leads to {one['host']}, which is not a public address, and those are not read from"
-                )
+                # Not where it leads to: that may be the map of a network that the caller has no view of.
+                raise AudioError(f"{host} leads to what is not a public address, and those are not read from")
         return found
 
     async def close(self) -> None:
@@ -221,7 +233,7 @@ def _may_reach(host: str, address: Address, guard: Guard) -> bool:
     plain = address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address
     if any(_allows(rule, host, plain) for rule in guard.allow):
         return True
-    if plain.version == 6 and any(plain in network for network in EMBEDDING):
+    if any(plain in network for network in EMBEDDING + NOT_PUBLIC):
         return False
     return plain.is_global and not plain.is_multicast and not plain.is_reserved
 

@@ -396,6 +396,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
         return _getaddrinfo(host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    RESOLVED.clear()
 
 
 async def test_a_name_that_changes_its_mind_is_asked_once(serve: Serve, site: TestServer) -> None:
@@ -407,9 +408,19 @@ async def test_a_name_that_changes_its_mind_is_asked_once(serve: Serve, site: Te
         assert status == 400
         assert SAID not in json.dumps(told)
         status, told = await transcribe(front, f"http://rebinding.test:{site.port}/audio")
-        assert "rebinding.test leads to 127.0.0.1" in told["error"]["message"]
+        assert "rebinding.test leads to what is not a public address" in told["error"]["message"]
+        assert "127.0.0" not in json.dumps(told), "which address that is, is not for callers"
     finally:
         RESOLVED.clear()
+
+
+async def test_a_name_of_this_network_where_nobody_answers(serve: Serve) -> None:
+    """Which address that is, is not for callers, also where the name may be read from."""
+    front = await serve(quick(), sources={"allow": ["inside.test"]})
+    resolve_to("inside.test", ["127.0.0.3"])
+    status, told = await transcribe(front, "http://inside.test:1/audio")
+    assert (status, told["error"]["code"]) == (400, "bad_audio")
+    assert "127.0.0" not in json.dumps(told)
 
 
 @pytest.mark.parametrize(
