@@ -108,7 +108,13 @@ async def test_the_bearer_is_told_and_may_be_refused() -> None:
     assert told == [("/ice", "Bearer s3cret"), ("/offer", "Bearer s3cret")]
 
 
-@pytest.mark.parametrize(("url", "why"), [("http://127.0.0.1:1", "no answer"), ("nonsense", "no a")])
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:1", "no answer"),
+        *((url, "is no URL") for url in ("nonsense", "localhost:8000", "http://", "http://[1", "http://[::1]:99999")),
+    ],
+)
 async def test_nobody_is_there(url: str, why: str) -> None:
     with pytest.raises(voxrtc.CallFailed, match=why):
         async with asyncio.timeout(20), voxrtc.Client(url):
@@ -132,6 +138,18 @@ async def test_the_server_goes_without_a_word() -> None:
         with pytest.raises(voxrtc.CallFailed, match="is gone"):
             call.interrupt()
         await call.close()
+    finally:
+        await server.close()
+
+
+async def test_a_server_that_does_not_say_that_the_call_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxrtc.client.client.ANSWER_S", 0.5)
+    server = ToneServer(Behaviour(events=False))
+    await server.start()
+    try:
+        with pytest.raises(voxrtc.CallFailed, match=r"did not begin: no call_started within 0\.5 s"):
+            await voxrtc.Client(server.url).__aenter__()
+        assert server.hung_up
     finally:
         await server.close()
 

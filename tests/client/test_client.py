@@ -137,6 +137,23 @@ async def test_functions_run_here(serve: Serve) -> None:
     assert any("there is no such city" in text for text in shown)
 
 
+async def test_the_functions_are_told_before_the_first_words(serve: Serve) -> None:
+    """Whatever is said as soon as the call is up is said to a model that knows them; ``started`` is known by then."""
+
+    def weather(city: str) -> str:
+        """The weather in a city."""
+        return f"rain in {city}"
+
+    models = ScriptedModels(replies=['{"name": "weather", "arguments": {"city": "Rome"}}', "It rains."], **QUICK)
+    front = await serve(models)
+    async with voxrtc.Client(front.url, functions=[weather]) as call:
+        assert call.started["resumed"] is False
+        call.text("How is the weather in Rome?")
+        await until(call, "tool_called")
+        assert (await until(call, "reply_ended"))["text"] == "It rains."
+    assert [tool.name for tool in models.answers[0].tools] == ["weather"]
+
+
 async def test_a_function_that_nobody_waits_for_is_given_up(serve: Serve) -> None:
     given_up = asyncio.Event()
 

@@ -31,6 +31,7 @@ KEPT_EVENTS = 1_000
 QUIET_S = 0.3
 """Of quiet, after which a reply is over also for the ear."""
 ANSWER_S = 10.0
+"""For what the server is to say at once."""
 LONGEST_FILE_S = 900.0
 
 Audio = NDArray[Any] | str | Path | AsyncIterable[NDArray[Any]]
@@ -50,7 +51,8 @@ class Client:
     it. ``memory``: what ``export_memory`` gave, to begin with. ``record``: keep what is heard, 15 minutes at the most.
     ``reconnect_s``: for how long a broken line is tried to be replaced, 0 for not at all; what is being said waits
     meanwhile. ``silent_s``: of silence, after which a line is looked at. ``ice_servers``: STUN and TURN servers, of
-    which aiortc uses the first of each; None asks the server for them.
+    which aiortc uses the first of each; None asks the server for them. ``events``: False for a server that may tell of
+    none; ``connect`` then waits for none.
 
     ``ended`` says why the call is over, once it is; ``started`` is the newest ``call_started``.
     """
@@ -67,9 +69,11 @@ class Client:
         reconnect_s: float = RECONNECT_S,
         silent_s: float = SILENT_S,
         ice_servers: Sequence[RTCIceServer] | None = None,
+        events: bool = True,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._memory = memory
+        self._tells = events
         self._exported: str | None = None
         self._changed = asyncio.Event()
         self._over = asyncio.Event()
@@ -103,8 +107,11 @@ class Client:
         await self.close()
 
     async def connect(self) -> None:
-        """Place the call, and wait until it is up. Raises CallFailed."""
+        """Place the call, and wait until it is up: the server has said so (``started``), and what is said from now on
+        comes after the functions. Raises CallFailed."""
         await self._lines.connect({} if self._memory is None else {"memory": self._memory})
+        if self._tells and not await self.until(lambda: bool(self.started), ANSWER_S):
+            raise CallFailed(f"the call did not begin: {self.ended or f'no call_started within {ANSWER_S:g} s'}")
 
     async def close(self) -> None:
         """Hang up and free everything."""

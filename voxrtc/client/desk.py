@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -76,6 +77,8 @@ class Desk:
     async def _ask(
         self, method: str, path: str, body: Any = None, timeout_s: float = OFFER_TIMEOUT_S
     ) -> tuple[int, str, Any]:
+        if not _is_url(self._url):
+            raise CallFailed(f"{self._url!r} is no URL of a server: it begins with http:// or https:// and a host")
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self.http.request(method, self._url + path, json=body, timeout=timeout) as response:
@@ -93,6 +96,15 @@ class Desk:
         if not isinstance(found, dict):
             raise CallFailed(f"{self._url}{path}: the answer is no JSON object: {text[:200]!r}")
         return found
+
+
+def _is_url(url: str) -> bool:
+    """Whether a request can be made to it; a host is not looked up."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _refusal(status: int, body: str, after: str) -> CallFailed:
