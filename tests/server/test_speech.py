@@ -16,6 +16,7 @@ from tests.server.conftest import Front, Serve
 from voxrtc import sources
 from voxrtc.audio import HEARD_RATE, SPOKEN_RATE
 from voxrtc.errors import HostLost
+from voxrtc.models.wire import Speech
 from voxrtc.server.encoding import TYPES, UNKNOWN
 from voxrtc.server.keys import SPEECHES
 from voxrtc.server.speech import AT_ONCE, MOST_CHARS
@@ -122,6 +123,38 @@ async def test_what_cannot_be_said_is_refused(serve: Serve, fields: dict[str, An
         assert answer.status == status, await answer.text()
         assert set(json.loads(await answer.text())) == {"error"}
     assert not models.spoken
+
+
+@pytest.mark.parametrize("sounds", [[], [b""], [b"", b""]])
+async def test_what_the_voice_has_no_sound_for_is_refused(serve: Serve, sounds: list[bytes]) -> None:
+    class Mute(ScriptedModels):
+        async def speak(self, ask: Any) -> Any:
+            self.spoken.append(ask)
+            for sound in sounds:
+                yield Speech(sound, 0, 1)
+
+    models = Mute()
+    front = await serve(models)
+    async with speech(front, "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35. \u0e04\u0e23\u0e31\u0e1a.") as answer:
+        assert answer.status == 400
+        assert "no sound" in (await answer.json())["error"]["message"]
+    assert models.spoken
+
+
+async def test_who_sends_slowly_is_in_nobodys_way(serve: Serve) -> None:
+    front = await serve(quick())
+    head = "POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    writers = []
+    for _ in range(AT_ONCE + 1):
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writers.append(writer)
+        writer.write(f"{head}Expect: 100-continue\r\nContent-Length: 100\r\n\r\n{{".encode())
+        async with asyncio.timeout(PATIENCE_S):
+            assert b"100 Continue" in await reader.readline()
+    async with speech(front) as answer:
+        assert answer.status == 200
+    for writer in writers:
+        writer.close()
 
 
 async def test_a_failure_before_the_first_sound_has_a_status(serve: Serve) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import json
 import socket
@@ -24,7 +25,7 @@ from tests.dialogue.scripted import ScriptedModels
 from tests.server.conftest import Front, Serve
 from voxrtc.errors import HostLost, ModelsError
 from voxrtc.server.forms import MOST_PARTS, MOST_TEXT
-from voxrtc.server.keys import FILES
+from voxrtc.server.keys import FILES, ROOM
 
 JFK = Path(__file__).parents[1] / "data" / "jfk.wav"
 SAID = "What is said in the file."
@@ -239,6 +240,46 @@ async def test_more_than_so_many_at_once_are_told_to_try_again(serve: Serve) -> 
     assert (status, code(body), headers["Retry-After"]) == (503, "service_unavailable", "5")
     first.cancel()
     await asyncio.wait({first})
+
+
+@pytest.mark.parametrize("path", [URL, "/transcribe"])
+async def test_who_sends_slowly_is_in_nobodys_way(serve: Serve, path: str) -> None:
+    front = await serve(quick(), sources={"at_once": 1})
+    kind = "application/json" if path == "/transcribe" else "multipart/form-data; boundary=x"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n"
+    )
+    writers = []
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writers.append(writer)
+        writer.write(f"{head}\r\n--x\r\n".encode())
+        async with asyncio.timeout(PATIENCE_S):
+            assert b"100 Continue" in await reader.readline()
+    assert (await send(front))[0] == 200
+    data = base64.b64encode(JFK.read_bytes()).decode()
+    assert (await transcribe(front, data))[0] == 200
+    for writer in writers:
+        writer.close()
+
+
+async def test_of_bodies_only_so_much_is_held(serve: Serve) -> None:
+    """However many send at once, and then all of it is given back."""
+    front = await serve(ScriptedModels(asr_s=3_600), sources={"at_once": 1, "max_mb": 1})
+    room = front.app[ROOM]
+    free = room.left
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(room.hold())(free - 100_000)
+        status, body, headers = await send(front)
+        assert (status, code(body), headers["Retry-After"]) == (503, "service_unavailable", "5")
+        assert room.left == 100_000
+    asking = asyncio.create_task(send(front))
+    await taken(front)
+    assert room.left == free - JFK.stat().st_size
+    asking.cancel()
+    await asyncio.wait({asking})
+    await taken(front, False)
+    assert room.left == free
 
 
 async def test_who_goes_away_ends_the_work(serve: Serve) -> None:

@@ -14,12 +14,13 @@ from voxrtc.calls import Calls
 from voxrtc.errors import AudioError, BadClip, BadMemory, CallsFull, SdpError, UnknownCall, VoxrtcError, frames
 from voxrtc.metrics import Metrics
 from voxrtc.server import cors, offer, openapi, ops, smallwebrtc, speech, transcribe, voices, websocket
-from voxrtc.server.keys import CALLS, CLIPS, FILES, METRICS, SETTINGS, SPEECHES, STATUS
+from voxrtc.server.keys import CALLS, CLIPS, FILES, METRICS, ROOM, SETTINGS, SPEECHES, STATUS
 from voxrtc.server.openapi import OPERATIONS
 from voxrtc.server.realtime import routes as realtime
 from voxrtc.server.realtime import socket as realtime_socket
 from voxrtc.server.realtime.access import SECRETS
 from voxrtc.server.realtime.secrets import Secrets
+from voxrtc.server.room import Room
 from voxrtc.server.runner import Runner
 from voxrtc.server.status import Status
 from voxrtc.settings import Settings
@@ -50,6 +51,7 @@ def make_app(settings: Settings, calls: Calls, status: Status, metrics: Metrics)
     app[SETTINGS], app[CALLS], app[STATUS], app[METRICS] = settings, calls, status, metrics
     app[CLIPS], app[SPEECHES] = asyncio.Semaphore(voices.AT_ONCE), asyncio.Semaphore(speech.AT_ONCE)
     app[FILES] = asyncio.Semaphore(settings.sources.at_once)
+    app[ROOM] = Room(transcribe.most_held(settings.sources))
     app.add_routes(offer.routes)
     app.add_routes(voices.routes)
     app.add_routes(transcribe.routes)

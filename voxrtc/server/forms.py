@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
+
+from voxrtc.server.room import unbounded
 
 MOST_PARTS = 32
 MOST_TEXT = 64 * 1024
@@ -29,9 +32,9 @@ class Form:
         return texts[0] if texts else ""
 
 
-async def read_form(request: web.Request, most: int, seconds: float) -> Form:
-    """The form in the body, with a file of ``most`` bytes at the most, come within ``seconds``. Raises 400 where it is
-    none, 408, 413, 415."""
+async def read_form(request: web.Request, most: int, seconds: float, take: Callable[[int], None]) -> Form:
+    """The form in the body, with a file of ``most`` bytes at the most, come within ``seconds``; ``take`` is told of
+    each piece of the file (room.Room). Raises 400 where it is none, 408, 413, 415."""
     if request.content_type != "multipart/form-data":
         raise web.HTTPUnsupportedMediaType(text=f"send multipart/form-data, not {request.content_type}")
     if "Content-Encoding" in request.headers:
@@ -40,7 +43,7 @@ async def read_form(request: web.Request, most: int, seconds: float) -> Form:
         raise _too_large(most, request.content_length or 0)
     try:
         async with asyncio.timeout(seconds):
-            return await _read(request, most)
+            return await _read(request, most, take)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the form did not come within {seconds:g} s") from None
     except ConnectionError:
@@ -49,7 +52,7 @@ async def read_form(request: web.Request, most: int, seconds: float) -> Form:
         raise web.HTTPBadRequest(text="the body is not the form that its Content-Type announces") from None
 
 
-async def _read(request: web.Request, most: int) -> Form:
+async def _read(request: web.Request, most: int, take: Callable[[int], None]) -> Form:
     form, text, parts = Form(), 0, 0
     reader = await request.multipart()
     while (part := await reader.next()) is not None:
@@ -61,11 +64,11 @@ async def _read(request: web.Request, most: int) -> Form:
         if part.name == "file":
             if form.file is not None:
                 raise web.HTTPBadRequest(text="file: more than one was sent")
-            form.file = await _body(part, most)
+            form.file = await _body(part, most, take)
             if len(form.file) > most:
                 raise _too_large(most, len(form.file))
             continue
-        data = await _body(part, MOST_TEXT - text)
+        data = await _body(part, MOST_TEXT - text, unbounded)
         text += len(data)
         if text > MOST_TEXT:
             raise web.HTTPRequestEntityTooLarge(
@@ -75,10 +78,11 @@ async def _read(request: web.Request, most: int) -> Form:
     return form
 
 
-async def _body(part: BodyPartReader, most: int) -> bytes:
+async def _body(part: BodyPartReader, most: int, take: Callable[[int], None]) -> bytes:
     """What is in ``part``, as it came; of more than ``most`` bytes only the beginning, which is more than that."""
     body = bytearray()
     while len(body) <= most and (chunk := await part.read_chunk(CHUNK)):
+        take(len(chunk))
         body += chunk
     return bytes(body)
 

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from voxrtc.calls import Calls
 from voxrtc.metrics import Metrics
+from voxrtc.server.room import Room
 from voxrtc.server.status import Status
 from voxrtc.settings import Settings
 
@@ -15,4 +16,5 @@ STATUS: web.AppKey[Status] = web.AppKey("status", Status)
 CLIPS: web.AppKey[asyncio.Semaphore] = web.AppKey("clips", asyncio.Semaphore)
 FILES: web.AppKey[asyncio.Semaphore] = web.AppKey("files", asyncio.Semaphore)
 SPEECHES: web.AppKey[asyncio.Semaphore] = web.AppKey("speeches", asyncio.Semaphore)
+ROOM: web.AppKey[Room] = web.AppKey("room", Room)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)

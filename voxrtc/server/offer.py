@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from voxrtc.media.ice import Trickled
 from voxrtc.server import openapi
 from voxrtc.server.keys import CALLS, SETTINGS
 from voxrtc.server.openapi import Operation, Reply
+from voxrtc.server.room import unbounded
 
 routes = web.RouteTableDef()
 
@@ -52,9 +54,16 @@ class Trickle(msgspec.Struct, frozen=True):
     candidates: list[TrickledCandidate]
 
 
-async def read_json(request: web.Request, kind: type[T], most: int | None = None, seconds: float | None = None) -> T:
+async def read_json(
+    request: web.Request,
+    kind: type[T],
+    most: int | None = None,
+    seconds: float | None = None,
+    take: Callable[[int], None] = unbounded,
+) -> T:
     """The request's body as ``kind``: 415 if it is not called JSON, 408 if it comes too slowly, 400 if it is none,
-    422 if it is wrong. ``most``: bytes of it, in place of server.max_body_kb; ``seconds``: in which it must come."""
+    422 if it is wrong. ``most``: bytes of it, in place of server.max_body_kb; ``seconds``: in which it must come;
+    ``take``: told of each piece (room.Room)."""
     if request.content_type not in ("application/json", "text/json"):
         raise web.HTTPUnsupportedMediaType(text=f"send application/json, not {request.content_type}")
     if "Content-Encoding" in request.headers:
@@ -62,7 +71,7 @@ async def read_json(request: web.Request, kind: type[T], most: int | None = None
     seconds = BODY_S if seconds is None else seconds
     try:
         async with asyncio.timeout(seconds):
-            pieces = await _pieces(request, request.client_max_size if most is None else most)
+            pieces = await _pieces(request, request.client_max_size if most is None else most, take)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body did not come within {seconds:g} s") from None
     except ConnectionError:
@@ -79,7 +88,7 @@ async def read_json(request: web.Request, kind: type[T], most: int | None = None
         raise web.HTTPBadRequest(text="the JSON is nested too deeply") from None
 
 
-async def _pieces(request: web.Request, most: int) -> list[bytes]:
+async def _pieces(request: web.Request, most: int, take: Callable[[int], None]) -> list[bytes]:
     """The body, as it came: to put it together is work, too, where it is large. Raises 413."""
     pieces, have = [], 0
     while piece := await request.content.readany():
@@ -87,6 +96,7 @@ async def _pieces(request: web.Request, most: int) -> list[bytes]:
         have += len(piece)
         if have > most:
             raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=have)
+        take(len(piece))
     return pieces
 
 

@@ -57,12 +57,14 @@ class Text(msgspec.Struct, frozen=True):
 async def post_speech(request: web.Request) -> web.StreamResponse:
     """The text, spoken."""
     ready = running(request)
-    async with place(request.app[SPEECHES], BUSY):
-        text = await read_json(request, Text)
-        clauses = _clauses(request, text, ready)
+    text = await read_json(request, Text)
+    clauses = _clauses(request, text, ready)
+    async with place(request.app[SPEECHES], BUSY):  # not sooner: who sends slowly is in nobody's way
         spoken = _spoken(request, clauses)
         async with contextlib.aclosing(spoken):
             first = await while_there(request, _first(spoken))  # a failure before it has a status of its own
+            if first is None:
+                raise web.HTTPBadRequest(text="input: the voice has no sound for anything in it")
             return await _stream(request, text, first, spoken)
 
 
@@ -110,15 +112,18 @@ async def _spoken(request: web.Request, clauses: list[Speak]) -> AsyncGenerator[
 
 
 async def _first(spoken: AsyncGenerator[Speech, None]) -> Speech | None:
-    """Raises 503 where the models cannot say it now."""
+    """None where the voice can say nothing of it. Raises 503 where the models cannot say it now."""
     try:
-        return await anext(spoken, None)
+        async for speech in spoken:
+            if speech.samples:
+                return speech
+        return None
     except ModelsError as error:
         raise try_again(str(error), 5) from None
 
 
 async def _stream(
-    request: web.Request, text: Text, first: Speech | None, rest: AsyncGenerator[Speech, None]
+    request: web.Request, text: Text, first: Speech, rest: AsyncGenerator[Speech, None]
 ) -> web.StreamResponse:
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     if text.instructions:
@@ -136,14 +141,12 @@ async def _stream(
     return response
 
 
-async def _pour(
-    response: web.StreamResponse, form: str, first: Speech | None, rest: AsyncGenerator[Speech, None]
-) -> None:
+async def _pour(response: web.StreamResponse, form: str, first: Speech, rest: AsyncGenerator[Speech, None]) -> None:
     made = encoder(form)
-    if first is not None:
-        await _write(response, made.feed(unpack(first.samples)))
+    await _write(response, made.feed(unpack(first.samples)))
     async for speech in rest:
-        await _write(response, made.feed(unpack(speech.samples)))
+        if speech.samples:
+            await _write(response, made.feed(unpack(speech.samples)))
     await _write(response, made.finish())
 
 

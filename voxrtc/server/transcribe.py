@@ -22,10 +22,11 @@ from voxrtc.languages import primary
 from voxrtc.models.wire import Ready
 from voxrtc.server import openapi, sse
 from voxrtc.server.forms import Form, read_form
-from voxrtc.server.keys import FILES, SETTINGS, STATUS
+from voxrtc.server.keys import FILES, ROOM, SETTINGS, STATUS
 from voxrtc.server.offer import read_json
 from voxrtc.server.openapi import Operation, Reply
 from voxrtc.server.readiness import Left, place, running, try_again, while_there
+from voxrtc.settings import Sources
 from voxrtc.sources import Guard
 from voxrtc.transcription.formats import RENDERERS, usage
 from voxrtc.transcription.transcript import UNSPACED, Transcript, gather
@@ -73,22 +74,34 @@ class Wanted:
 async def post_transcriptions(request: web.Request) -> web.StreamResponse:
     """The words in the file of a form, whole or as they come."""
     ready, limits = running(request), request.app[SETTINGS].sources
-    async with place(request.app[FILES], BUSY):
-        form = await read_form(request, limits.max_mb * MIB, limits.timeout_s)
+    with request.app[ROOM].hold() as take:
+        form = await read_form(request, limits.max_mb * MIB, limits.timeout_s, take)
         if not form.file:
             raise web.HTTPBadRequest(text="file: send the audio as a file in the part of this name")
         wanted, data, guard = _wanted(form, ready), form.file, guard_of(request)
-        return await _answer(request, wanted, lambda: asyncio.to_thread(sources.decode, data, guard))
+        async with place(request.app[FILES], BUSY):  # not sooner: who sends slowly is in nobody's way
+            return await _answer(request, wanted, lambda: asyncio.to_thread(sources.decode, data, guard))
 
 
 @routes.post("/transcribe")
 async def post_transcribe(request: web.Request) -> web.StreamResponse:
     """The words in what a URL, a data: URL or base64 holds."""
     ready, limits = running(request), request.app[SETTINGS].sources
-    async with place(request.app[FILES], BUSY):
-        asked = await read_json(request, Source, limits.max_mb * MIB * 4 // 3 + MIB, limits.timeout_s)
+    with request.app[ROOM].hold() as take:
+        asked = await read_json(request, Source, _most_json(limits), limits.timeout_s, take)
         wanted = Wanted(_language(asked.language or "", ready), asked.response_format)
-        return await _answer(request, wanted, lambda: sources.load(asked.source, guard_of(request)))
+        async with place(request.app[FILES], BUSY):
+            return await _answer(request, wanted, lambda: sources.load(asked.source, guard_of(request)))
+
+
+def most_held(limits: Sources) -> int:
+    """Bytes of bodies that are held at once: of those that are worked on, and of as many that are coming, and one."""
+    return (2 * limits.at_once + 1) * _most_json(limits)
+
+
+def _most_json(limits: Sources) -> int:
+    """Bytes of the largest file as base64 in JSON."""
+    return limits.max_mb * MIB * 4 // 3 + MIB
 
 
 def guard_of(request: web.Request) -> Guard:
