@@ -15,7 +15,8 @@ from tests.conftest import Open
 from tests.dialogue.scripted import READY, ScriptedModels
 from tests.media.callers import clip
 from voxrtc import call as call_module
-from voxrtc.call import COMMANDS, WAITING_LINES
+from voxrtc.asked import COMMANDS
+from voxrtc.call import WAITING_LINES
 from voxrtc.commands import Configure, HangUp, Interrupt
 from voxrtc.errors import CallsFull, ConfigError, SdpError, UnknownCall
 from voxrtc.events import Notice
@@ -269,6 +270,19 @@ async def test_sessions_that_wait_are_bounded(exchange: Open) -> None:
     assert one.calls.waiting <= 3
 
 
+async def test_all_that_wait_too_many_are_given_up(exchange: Open) -> None:
+    """Calls whose lines went at once: the next one that begins makes an end of all that are too many."""
+    one = exchange(server={"max_calls": 2})
+    for _ in range(2):
+        guests = [(await one.up())[0] for _ in range(2)]
+        for guest in guests:
+            await guest.close()
+        await one.settle(active=0)
+    assert one.calls.waiting == 4
+    await one.up()
+    await one.settle(active=1, waiting=2)
+
+
 async def test_who_offers_again_too_fast_is_turned_away(exchange: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     one = exchange()
     _, first = await one.up()
@@ -438,7 +452,7 @@ async def test_a_flood_of_messages_is_bounded(exchange: Open) -> None:
     call = one.calls._calls[answered.session]
     for _ in range(20 * COMMANDS):  # in one go: nothing can be obeyed in between
         call.ask(Interrupt())
-    assert call._commands.qsize() == COMMANDS
+    assert call._asked.waiting == COMMANDS
     assert (await guest.until("notice"))["code"] == "too_many_messages"
     for number in range(500):
         guest.say(type="text", text=f"number {number}")

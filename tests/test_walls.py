@@ -8,12 +8,14 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "voxrtc"
 
 FLOORS = [
+    {"__main__"},
     {"cli"},
     {"verbs"},
     {"bench", "doctor"},
     {"server", "client"},
     {"calls"},
     {"call"},
+    {"asked"},
     {"dialogue"},
     {"endpointing", "transcription"},
     {"media", "models"},

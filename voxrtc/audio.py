@@ -42,6 +42,8 @@ class Block:
     """True where the samples were made up for a packet that never came."""
     echo: bool = False
     """True where they are the assistant's own voice, coming back, and nothing else."""
+    filled: bool = False
+    """True where they are silence because the caller sent nothing, on a line where that is no loss."""
 
 
 class Recording:

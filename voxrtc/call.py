@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from time import monotonic, time
 
+from voxrtc.asked import Asked
 from voxrtc.commands import AnyCommand, HangUp
 from voxrtc.dialogue.functions import Function
 from voxrtc.dialogue.memory import Memory
@@ -36,8 +37,6 @@ WAITING_LINES = 4
 """Lines that may wait to carry one call, connected or not; a caller who re-offers faster than this is turned away."""
 ASK_S = 0.5
 """Seconds in which a caller may show that it is still on its old line when it comes back on another."""
-COMMANDS = 32
-"""Commands that may wait to be obeyed; one more is dropped, and the caller is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +45,6 @@ class Ending:
 
     reason: str
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What a dialect answers to a message."""
-
-    leg: Leg
-    message: str
 
 
 class Call:
@@ -83,10 +74,6 @@ class Call:
         self._closing: set[asyncio.Task[None]] = set()
         self._recap = Recap()
         self._changed = asyncio.Event()
-        self._commands: asyncio.Queue[AnyCommand | _Answer | str] = asyncio.Queue(COMMANDS)
-        self._dropping = False
-        self._early = True
-        """Until what came before the call was announced is done: answers wait their turn, too."""
         self._told_lost = False
         self._talked = False
         self._left = "lost", ""
@@ -104,6 +91,7 @@ class Call:
             functions=functions,
             memory=memory,
         )
+        self._asked = Asked(self._session.obey, self._notice)
 
     async def live(self) -> None:
         """Let one line after another carry the session, until the call is to end or nobody comes back."""
@@ -129,7 +117,7 @@ class Call:
         if len(self._coming) + len(self._closing) >= WAITING_LINES:
             raise CallsFull("this call is being reconnected too often; try again in a moment", 1)
         leg.line.on_message = partial(self._on_message, leg)
-        leg.line.on_bad_message = self._on_bad_message
+        leg.line.on_bad_message = self._asked.misunderstood
         leg.line.on_change = self._changed.set
         self._coming.append(leg)
         self._changed.set()
@@ -259,7 +247,7 @@ class Call:
             return
         self._talked, self._told_lost = True, False
         async with asyncio.TaskGroup() as group:
-            beside = [group.create_task(self._report_stats(line)), group.create_task(self._obey())]
+            beside = [group.create_task(self._report_stats(line)), group.create_task(self._asked.serve())]
             await self._session.run(line.ears, line.mouth)
             for task in beside:
                 task.cancel()
@@ -292,52 +280,22 @@ class Call:
         try:
             for asked in leg.dialect.read(message):
                 if isinstance(asked, str):
-                    self._answer(leg, asked)
+                    self._asked.answer(leg, asked)
                 else:
-                    self.ask(asked)
+                    self.ask(asked, leg)
         except ValueError as error:
-            self._on_bad_message(str(error))
+            self._asked.misunderstood(str(error))
 
-    def ask(self, command: AnyCommand) -> None:
-        """Have the session do ``command`` once those before it are done, and a line carries the call."""
+    def ask(self, command: AnyCommand, leg: Leg | None = None) -> None:
+        """Have the session do ``command``, which came on ``leg``, once those before it are done, and a line carries the
+        call."""
         if isinstance(command, HangUp):
             self.end(Ending("hangup"))
         else:
-            self._queue(command)
-
-    def _answer(self, leg: Leg, message: str) -> None:
-        if self._early:
-            self._queue(_Answer(leg, message))
-        else:
-            leg.line.send(message)
-
-    def _on_bad_message(self, why: str) -> None:
-        self._queue(why)
-
-    def _queue(self, asked: AnyCommand | _Answer | str) -> None:
-        """``asked``: as text, why a message was not understood."""
-        try:
-            self._commands.put_nowait(asked)
-        except asyncio.QueueFull:
-            self._dropping = True
+            self._asked.command(command, leg)
 
     def _notice(self, code: str, message: str) -> None:
         self.emit(Notice(call=self.id, at=self._session.position, time=time(), code=code, message=message))
-
-    async def _obey(self) -> None:
-        while True:
-            if self._commands.empty():
-                self._early = False
-            asked = await self._commands.get()
-            if isinstance(asked, str):
-                self._notice("bad_message", f"A message was not understood: {asked.rstrip('.')}.")
-            elif isinstance(asked, _Answer):
-                asked.leg.line.send(asked.message)
-            else:
-                await self._session.obey(asked)
-            if self._dropping:  # one notice a flood: the caller does not read a flood of them either
-                self._dropping = False
-                self._notice("too_many_messages", "Messages come faster than they can be followed; some are dropped.")
 
 
 async def _see_off(line: Line) -> None:

@@ -6,7 +6,7 @@ together as a leg, and takes another one when its caller comes back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -66,6 +66,9 @@ class Line(Protocol):
 
     async def ask(self, timeout: float) -> None:
         """Learn whether the caller is there, where the line can tell."""
+
+    def catch_up(self) -> Awaitable[None] | None:
+        """Done once the session has heard all the sound that has come until now; None where none ever waits."""
 
     def leave(self) -> None:
         """Say no more here: the caller is on another line. What left and did not arrive is taken back."""

@@ -12,6 +12,7 @@ import logging
 from voxrtc.audio import HEARD_RATE, AudioOut, Block, Samples
 from voxrtc.dialogue.announce import Announcer, CallClock
 from voxrtc.dialogue.assistant import Assistant
+from voxrtc.dialogue.by_hand import ByHand
 from voxrtc.dialogue.echo import EchoGuard
 from voxrtc.dialogue.evidence import Evidence
 from voxrtc.dialogue.floor import Floor
@@ -22,7 +23,7 @@ from voxrtc.endpointing import waits
 from voxrtc.endpointing.detector import Decision, Ended, Paused, Resumed, Started, TurnDetector
 from voxrtc.endpointing.prosody import SECONDS, Prosody
 from voxrtc.errors import ModelsError
-from voxrtc.events import SpeechPaused, SpeechResumed, SpeechStarted, Transcript, TurnDropped, TurnEnded
+from voxrtc.events import Notice, SpeechPaused, SpeechResumed, SpeechStarted, Transcript, TurnDropped, TurnEnded
 from voxrtc.models.verbs import Models
 from voxrtc.models.wire import Heard
 from voxrtc.settings import Endpointing, Settings
@@ -66,8 +67,8 @@ class Caller:
         self._partials: Partials | None = None
         self._listening: asyncio.Task[None] | None = None
         self._turns = 0
-        self._since: int | None = None
-        """Where turns are made by hand: the sample with which the next one begins."""
+        self._by_hand: ByHand | None = None
+        """Where turns are made by hand: the next one."""
 
     # -- what comes from outside ------------------------------------------------------------------------------
 
@@ -84,7 +85,9 @@ class Caller:
         now = self._clock.now
         if self._echo is not None:
             block = self._echo.guard(block)
-        starts = (self.turn.start if self.turn else None, self._giving.needed_from, self._since)
+        if self._by_hand is not None:
+            self._by_hand.add(block)
+        starts = (self.turn.start if self.turn else None, self._giving.needed_from)
         self._audio.add(block, min((start for start in starts if start is not None), default=None))
         listening = self.turn is not None or self.floor.listens(self._giving.reply is not None)
         if listening or self.floor.mode != "push-to-talk":
@@ -120,27 +123,28 @@ class Caller:
 
     def by_hand(self, on: bool) -> None:
         """Whether each turn is made by ``commit``, of what was heard from now on."""
-        self._since = self._clock.now if on else None
+        self._by_hand = ByHand(self._settings.endpointing.max_turn_s) if on else None
 
     def commit(self) -> bool:
         """What was heard since the last one is a turn; False where that is next to nothing."""
-        now = self._clock.now
-        if self._since is None or now - self._since < LEAST:
+        if self._by_hand is None or self._by_hand.size < LEAST:
             return False
-        start = max(self._since, now - round(self._settings.endpointing.max_turn_s * HEARD_RATE))
-        self._since = now
+        now, (sound, lost) = self._clock.now, self._by_hand.take()
         if not self._assistant.requested.on:
             self._giving.interrupt()
         self._turns += 1
-        turn = Turn(self._turns, start, now, decided=now)
-        self._say(TurnEnded, turn=turn.number, start=start, end=now)
-        self._assistant.answer(turn, self._audio.cut(start, now))
+        turn = Turn(self._turns, now - sound.size, now, decided=now)
+        self._say(TurnEnded, turn=turn.number, start=turn.start, end=now)
+        if lost:
+            longest = self._settings.endpointing.max_turn_s
+            self._say(Notice, code="turn_cut", message=f"Of what was heard, the last {longest:g} s are the turn.")
+        self._assistant.answer(turn, sound)
         return True
 
     def discard(self) -> None:
         """Forget what was heard and is in no turn."""
-        if self._since is not None:
-            self._since = self._clock.now
+        if self._by_hand is not None:
+            self._by_hand.clear()
         else:
             self.forget()
 

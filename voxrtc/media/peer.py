@@ -175,6 +175,9 @@ class Peer:
         """The caller says on another way that nothing has come for so long."""
         self._presence.missed(asyncio.get_running_loop().time() - silent_s)
 
+    def catch_up(self) -> None:
+        """Nothing waits: what comes is heard when it is said."""
+
     async def ask(self, timeout: float) -> None:
         """Learn whether the caller is there, where its packets do not tell."""
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 
@@ -36,6 +37,9 @@ class StreamEars:
         self._rate = 0
         self._rest: Samples = np.zeros(0, np.float32)
         self._position = 0
+        self._given = 0
+        """Blocks that were taken, and those that were dropped instead."""
+        self._awaited: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._blocks: deque[Block] = deque(maxlen=QUEUE)
         self._more = asyncio.Event()
         self._closed = False
@@ -56,17 +60,31 @@ class StreamEars:
     def close(self) -> None:
         """End the iteration, after the blocks that are ready."""
         self._closed = True
+        self._caught_up(math.inf)
         if self._timer is not None:
             self._timer.cancel()
         self._more.set()
 
+    def catch_up(self) -> asyncio.Future[None]:
+        """Done once all that has come until now was heard, or never will be. What is no whole block yet becomes one."""
+        self._add(np.zeros(-self._rest.size % BLOCK, np.float32))
+        self._awaited.append((self._position // BLOCK, caught_up := self._loop.create_future()))
+        self._caught_up(math.inf if self._closed else self._given)
+        return caught_up
+
+    def _caught_up(self, given: float) -> None:
+        while self._awaited and self._awaited[0][0] <= given:
+            _, caught_up = self._awaited.popleft()
+            if not caught_up.done():
+                caught_up.set_result(None)
+
     async def __aiter__(self) -> AsyncIterator[Block]:
-        given = 0
         while True:
             while self._blocks:
                 yield self._blocks.popleft()
-                given += 1
-                if given % AT_ONCE == 0:
+                self._given += 1
+                self._caught_up(self._given)
+                if self._given % AT_ONCE == 0:
                     await asyncio.sleep(0)
             if self._closed:
                 return
@@ -85,12 +103,14 @@ class StreamEars:
         parts = [np.asarray(part.to_ndarray()[0], np.float32) for part in self._resampler.resample(frame)]
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
-    def _add(self, samples: Samples) -> None:
+    def _add(self, samples: Samples, filled: bool = False) -> None:
         samples = np.concatenate([self._rest, samples]) if self._rest.size else samples
         whole = samples.size - samples.size % BLOCK
         for start in range(0, whole, BLOCK):
-            self.dropped += len(self._blocks) == QUEUE
-            self._blocks.append(Block(self._position, samples[start : start + BLOCK]))
+            if len(self._blocks) == QUEUE:
+                self.dropped += 1
+                self._given += 1
+            self._blocks.append(Block(self._position, samples[start : start + BLOCK], filled=filled))
             self._position += BLOCK
         self._rest = samples[whole:]
         self._more.set()
@@ -105,5 +125,7 @@ class StreamEars:
         owed = int((self._loop.time() - PATIENCE_S - self._covered) / BLOCK_S + 1e-6)
         if owed > 0:
             self._covered += owed * BLOCK_S
-            self._add(np.zeros(min(owed, QUEUE) * BLOCK, np.float32))
+            begun = bool(self._rest.size)  # a block with sound in it is none that was only filled up
+            self._add(np.zeros(-self._rest.size % BLOCK, np.float32))
+            self._add(np.zeros((min(owed, QUEUE) - begun) * BLOCK, np.float32), filled=True)
         self._arm()

@@ -149,6 +149,9 @@ class Stream:
     async def ask(self, timeout: float) -> None:
         """Nothing: TCP tells when nobody is there."""
 
+    def catch_up(self) -> asyncio.Future[None]:
+        return self._ears.catch_up()
+
     def leave(self) -> None:
         self._mouth.stop()
 

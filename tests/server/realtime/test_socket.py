@@ -20,6 +20,7 @@ from tests.server.conftest import Front, Serve
 from tests.server.test_websocket import HANDSHAKE
 from voxrtc.audio import HEARD_RATE, SPOKEN_RATE, resample, to_pcm16
 from voxrtc.endpointing.vad import SileroModel
+from voxrtc.media.stream_ears import PATIENCE_S as PATIENCE
 from voxrtc.server import carry
 
 PATIENCE_S = 15
@@ -69,6 +70,25 @@ async def test_a_spoken_turn(serve: Serve, silero: SileroModel) -> None:
     size = sum(len(base64.b64decode(delta.delta)) for delta in deltas) / 2
     assert size == pytest.approx(len("Yes, of course.") * MS_PER_CHAR * SPOKEN_RATE / 1000, rel=0.05)
     await front.exchange.settle(0, waiting=0)  # nobody comes back
+
+
+async def test_what_is_appended_is_what_is_committed(serve: Serve) -> None:
+    """However fast it came, and whatever silence there was before it; of too much, the end."""
+    by_hand: Any = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
+    front = await serve(ScriptedModels(partials=["Ask."] * 3), endpointing={"max_turn_s": 5})
+    async with client(front).realtime.connect(model="any") as connection:
+        await connection.session.update(session=by_hand)
+        await until(connection, "session.updated")
+        for sent_s, seconds in ((3, 3.0), (1, 1.0), (7, 5.0)):
+            await asyncio.sleep(2 * PATIENCE)  # in which silence flows
+            for audio in append(clip("jfk")[: sent_s * HEARD_RATE]):
+                await connection.input_audio_buffer.append(audio=audio)
+            await connection.input_audio_buffer.commit(event_id=f"commit {sent_s}")
+            told: list[Any] = []
+            heard = await until(connection, "conversation.item.input_audio_transcription.completed", told)
+            assert heard.usage.seconds == pytest.approx(seconds, abs=0.05)
+        (cut,) = [one.error for one in told if one.type == "error"]
+        assert (cut.code, cut.event_id) == ("turn_cut", "commit 7")
 
 
 async def test_writing_and_cancelling(serve: Serve) -> None:

@@ -39,6 +39,7 @@ CAUSES = {
     "bad_config": "session.update",
     "empty_turn": "input_audio_buffer.commit",
     "not_manual": "input_audio_buffer.commit",
+    "turn_cut": "input_audio_buffer.commit",
     "bad_text": "conversation.item.create",
 }
 """Notices that come some time after the client's event that they are about."""
