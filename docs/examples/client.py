@@ -14,10 +14,7 @@ def current_time(utc: bool = False) -> str:
 
 async def main(url: str, question: str, reply: str) -> None:
     async with voxrtc.Client(url, functions=[current_time]) as call:
-        if question.endswith(".wav"):
-            await call.speak(question)
-        else:
-            call.text(question)
+        await call.speak(question) if question.endswith(".wav") else call.text(question)
         async for event in call:
             if event["type"] == "transcript" and event["final"]:
                 print("you:", event["text"])

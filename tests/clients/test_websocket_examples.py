@@ -76,6 +76,27 @@ async def test_a_file_is_said_and_the_reply_saved(server: Server, tmp_path: Path
     await server.wait_idle()
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node")
+@pytest.mark.parametrize(("modules", "why"), [(MODULES, "no connection to "), ("/nonexistent", "")])
+async def test_what_goes_wrong_in_node_is_a_sentence(tmp_path: Path, modules: Path | str, why: str) -> None:
+    """No server; and before node 22, no WebSocket."""
+    if why and not (MODULES / "ws").is_dir():
+        pytest.skip("node's packages are not installed (make test does it)")
+    process = await asyncio.create_subprocess_exec(
+        *("node", EXAMPLES / "websocket.js", "ws://127.0.0.1:9/ws", CLIP, tmp_path / "reply.wav"),
+        env=os.environ | {"NODE_PATH": str(modules)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    (line,) = err.decode().splitlines()
+    assert line.startswith("failed: " + why)
+
+
+def test_they_are_short() -> None:
+    assert all(len((EXAMPLES / name).read_text().splitlines()) <= 31 for name in ("websocket.py", "websocket.js"))
+
+
 @pytest.mark.browser
 async def test_the_same_code_in_a_page(server: Server, tmp_path: Path) -> None:
     """In a page of the server's own, whose security policy must let it."""
