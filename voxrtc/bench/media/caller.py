@@ -3,6 +3,9 @@
 It shares the machine with the server that is measured and must be cheaper than it, so nothing is encoded or decoded
 while it runs: packets are ready, what comes back is only stamped and kept. There is no buffer either: a packet counts
 from the moment its datagram is read.
+
+It is a generator of load and makes its connections itself: ``voxrtc.Client`` encodes, decodes, watches its line and
+replaces it, which is what a caller needs, and what a load must not cost or do.
 """
 
 from __future__ import annotations
