@@ -177,6 +177,20 @@ async def test_a_client_may_cancel() -> None:
 
 
 @in_virtual_time
+async def test_a_response_that_the_client_truncates_was_cancelled_by_it() -> None:
+    talk = Talk(ScriptedModels(replies=[STORY]))
+    async with talk.up():
+        await talk.open()
+        await talk.write("tell me a story")
+        await talk.told_of("output_audio_buffer.started")
+        await asyncio.sleep(1)
+        item = talk.of("response.output_item.added")[0]["item"]["id"]
+        await talk.say("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=800)
+        done = await talk.told_of("response.done")
+    assert done["response"]["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
+
+
+@in_virtual_time
 async def test_a_cough_is_no_item() -> None:
     talk = Talk(ScriptedModels(words=[""]))
     talk.voice.say(500, 900)

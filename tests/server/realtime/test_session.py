@@ -107,7 +107,7 @@ def test_what_changes_nothing_here_is_taken(session: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("session", "param", "code"),
     [
-        ([], "session", "invalid_value"),
+        ([], "session", "invalid_type"),
         ({"type": "transcription"}, "session.type", "invalid_value"),
         ({"voice": "marin"}, "session.voice", "unknown_parameter"),
         ({"audio": {"input": {"turn_detection": {"type": "magic"}}}}, "session.audio.input.turn_detection.type", None),

@@ -166,6 +166,7 @@ def test_functions_may_be_held_back() -> None:
     ("session", "param"),
     [
         ({"tools": [{"type": "mcp", "server_label": "x"}]}, "session.tools[0].type"),
+        ({"tools": [{"type": {"a": 1}}]}, "session.tools[0].type"),
         ({"tools": [TOOL, TOOL]}, "session.tools"),
         ({"tools": [TOOL | {"name": f"f{n}"} for n in range(17)]}, "session.tools"),
         ({"tools": [TOOL | {"name": "a b"}]}, "session.tools[0]"),
@@ -180,7 +181,49 @@ def test_functions_that_cannot_be(session: dict[str, Any], param: str) -> None:
     with pytest.raises(Refused) as refused:
         config.update(session)
     assert refused.value.param == param
+    assert "{'" not in str(refused.value)
     assert json.dumps(config.to_json()) == before
+
+
+@in_virtual_time
+async def test_a_call_has_one_result() -> None:
+    talk = Talk(ScriptedModels(replies=[CALL, ANSWER]), OFFER)
+    async with talk.up():
+        await talk.open()
+        await talk.write("how is the weather in Rome")
+        arguments = await talk.told_of("response.function_call_arguments.done")
+        await talk.told_of("response.done")
+        await result(talk, arguments["call_id"], "rain")
+        await result(talk, arguments["call_id"], "snow")
+        second = (await talk.told_of("error"))["error"]
+        await talk.say("response.create")
+        await result(talk, arguments["call_id"], "hail")
+        late = (await talk.told_of("error"))["error"]
+        await talk.told_of("response.done")
+        await result(talk, arguments["call_id"], "sun")
+        over = (await talk.told_of("error"))["error"]
+    for error in (second, late, over):
+        assert (error["code"], error["param"]) == ("invalid_function_call_output", "item.call_id")
+    assert talk.models.answers[1].steps[1] == Utterance("result", '"rain"')
+    items = [e["item"] for e in talk.of("conversation.item.added")]
+    assert [item["output"] for item in items if item["type"] == "function_call_output"] == ["rain"]
+
+
+@in_virtual_time
+async def test_a_result_after_the_client_has_gone_on_without_it_is_refused() -> None:
+    talk = Talk(ScriptedModels(replies=[CALL, ANSWER]), OFFER)
+    async with talk.up():
+        await talk.open()
+        await talk.write("how is the weather in Rome")
+        arguments = await talk.told_of("response.function_call_arguments.done")
+        await talk.told_of("response.done")
+        await talk.say("response.create")
+        await result(talk, arguments["call_id"])
+        error = (await talk.told_of("error"))["error"]
+        await talk.told_of("response.done")
+        await result(talk, arguments["call_id"])
+        later = (await talk.told_of("error"))["error"]
+    assert error["code"] == later["code"] == "invalid_function_call_output"
 
 
 @in_virtual_time

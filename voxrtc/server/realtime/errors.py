@@ -72,6 +72,13 @@ def converted(raw: object, kind: Any, where: str = "") -> Any:
         param = where + path.rstrip("`")
         if unknown is not None:
             param = f"{param}.{unknown[1]}"
-        code = "unknown_parameter" if unknown else "missing_required_parameter" if "missing" in message else "invalid"
-        code = "invalid_value" if code == "invalid" else code
-        raise Refused(f"{message}.", code, param.lstrip(".") or None) from None
+        raise Refused(f"{message}.", _code(message), param.lstrip(".") or None) from None
+
+
+def _code(message: str) -> str:
+    """OpenAI's code for what msgspec says of something that does not fit."""
+    if message.startswith("Object contains unknown field"):
+        return "unknown_parameter"
+    if message.startswith("Object missing required field"):
+        return "missing_required_parameter"
+    return "invalid_type" if ", got `" in message else "invalid_value"

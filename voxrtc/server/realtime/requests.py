@@ -116,7 +116,9 @@ class Requests:
     # -- items ------------------------------------------------------------------------------------------------
 
     def _create(self, asked: Json) -> Asked:
-        new: NewItem = converted(asked.get("item"), NewItem, "item")
+        if "item" not in asked:
+            raise Refused("conversation.item.create needs an item.", "missing_required_parameter", "item")
+        new: NewItem = converted(asked["item"], NewItem, "item")
         if new.id is not None and new.id in self._items:
             raise Refused(f"There is an item {new.id} already.", "item_already_exists", "item.id")
         if new.type == "function_call_output":
@@ -155,10 +157,13 @@ class Requests:
     def _truncate(self, asked: Json) -> Asked:
         """The client stopped playing. What was heard is known here: that is what is remembered, and told."""
         item, until = self._items.find(_text(asked, "item_id")), asked.get("audio_end_ms")
+        if until is None:
+            raise Refused("audio_end_ms is missing.", "missing_required_parameter", "audio_end_ms")
         if not isinstance(until, int) or isinstance(until, bool) or until < 0:
             raise Refused("audio_end_ms is a number of milliseconds.", param="audio_end_ms")
         current = self._responses.current
         if current is not None and item is current.message:
+            self._responses.cancelled_by_client = True
             return [Interrupt()]
         if item.json.get("role") != "assistant" or item.audio_ms is None:
             raise Refused("Only what the assistant said can be truncated.", param="item_id")
@@ -183,6 +188,7 @@ class Requests:
             return [*results, *self._responses.begin()]
         self._responses.wanted = Wanted(text, wish.metadata)
         stop: Asked = [Interrupt()] if self._calls.waiting else []
+        self._calls.give_up()
         respond = Respond(wish.instructions or None)
         if text == usual:
             return [*stop, respond]
@@ -199,7 +205,8 @@ class Requests:
 def _text(asked: Json, name: str) -> str:
     value: Any = asked.get(name)
     if not isinstance(value, str):
-        raise Refused(f"{name} must be a string.", "missing_required_parameter", name)
+        code = "invalid_type" if name in asked else "missing_required_parameter"
+        raise Refused(f"{name} must be a string.", code, name)
     return value
 
 
@@ -210,6 +217,8 @@ def _written(new: NewItem) -> str:
             where = f"item.content[{number}].type"
             raise Refused(f"A {new.role}'s message holds {TEXTS[new.role][0]}, not {part.type[:64]}.", param=where)
     text = "\n".join(part.text for part in new.content).strip()
-    if not 0 < len(text) <= MAX_TEXT:
-        raise Refused(f"A message has 1 to {MAX_TEXT} characters.", "string_above_max_length", "item.content")
+    if not text:
+        raise Refused("A message needs words.", param="item.content")
+    if len(text) > MAX_TEXT:
+        raise Refused(f"A message has {MAX_TEXT} characters at most.", "string_above_max_length", "item.content")
     return text

@@ -30,7 +30,7 @@ def specs(tools: Sequence[Json], own: int) -> list[Json]:
 
 def _spec(tool: Json, where: str) -> Json:
     if tool.get("type", "function") != "function":
-        raise Refused(f"Tools are functions here, not {tool['type']!r}.", param=f"{where}.type")
+        raise Refused("Tools are functions here, and nothing else.", param=f"{where}.type")
     spec = {key: value for key, value in tool.items() if key not in ("type", "strict") and value is not None}
     if isinstance(parameters := spec.get("parameters"), dict):
         spec["parameters"] = {key: value for key, value in parameters.items() if key != "$schema"}
@@ -72,7 +72,13 @@ class ToolCalls:
         if call_id not in self._waiting:
             why = "No function call of that call_id waits: it was never made, took too long, or was interrupted."
             raise Refused(why, "invalid_function_call_output", "item.call_id")
+        if self._waiting[call_id] is not None:
+            raise Refused("That function call has its result already.", "invalid_function_call_output", "item.call_id")
         self._waiting[call_id] = output
+
+    def give_up(self) -> None:
+        """The client goes on without the results."""
+        self._waiting.clear()
 
     def release(self) -> list[ToolResult]:
         """The results that came, for the model."""
