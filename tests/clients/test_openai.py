@@ -1,27 +1,24 @@
-"""OpenAI's stock client, bundled into a page, calls a real server from Chromium: its own code from first to last."""
+"""OpenAI's stock client, bundled into a page, calls a real server from Chromium: its own code from first to last.
+
+The tests wait for events alone: what is said is said when it is its turn (pages.py)."""
 
 from __future__ import annotations
 
 import base64
-import os
-import shutil
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
-from tests.chromium import AUTOPLAY, CHROMIUM, FLAGS, MICROPHONE
-from tests.clients.test_pipecat import HERE, MODULES, served
+from tests.clients.pages import ENERGY, SENT, bundled, installed, page_of
 from tests.e2e.conftest import LONG_STORIES
 from tests.e2e.running import ROOT, Server, start, stop
-from tests.e2e.speech import error_rate, script, transcribe
+from tests.e2e.speech import error_rate, transcribe
 from tests.e2e.test_browser import RECORD, RECORDED
 
-INSTALLED = (MODULES / "@openai").is_dir() and shutil.which("node") is not None
+INSTALLED = installed("@openai")
 DATA = ROOT / "tests" / "data"
 
 pytestmark = [
@@ -37,12 +34,7 @@ HEARD = "conversation.item.input_audio_transcription.completed"
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page's code and the packages that it imports, as one script."""
-    out = tmp_path_factory.mktemp("openai") / "app.js"
-    command = (MODULES / ".bin" / "esbuild", HERE / "openai.js", "--bundle", f"--outfile={out}", "--log-level=warning")
-    done = subprocess.run(command, env=os.environ | {"NODE_PATH": str(MODULES)}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return out
+    return bundled("openai", tmp_path_factory.mktemp("openai"))
 
 
 @pytest.fixture(scope="module")
@@ -66,27 +58,6 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         stop(server)
 
 
-@asynccontextmanager
-async def opened(bundle: Path, microphone: Path) -> AsyncIterator[Page]:
-    """The page in a browser whose microphone plays the file once."""
-    speech = f"--use-file-for-fake-audio-capture={microphone}%noloop"
-    async with served(bundle) as url, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[*FLAGS, *MICROPHONE, AUTOPLAY, speech],
-            ignore_default_args=["--mute-audio"],
-        )
-        try:
-            page = await browser.new_page()
-            complaints: list[str] = []
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            await page.goto(url)
-            yield page
-            assert not complaints, complaints
-        finally:
-            await browser.close()
-
-
 async def call(page: Page, server: Server, **options: Any) -> str:
     """Call; the name of the call, as the client has it."""
     name: str = await page.evaluate("([base, options]) => call(base, options)", [server.url, BRIEF | options])
@@ -99,6 +70,17 @@ async def until(page: Page, kind: str, number: int = 1, condition: str = "true")
     await page.wait_for_function(f"() => {found}", timeout=90_000)
     event: dict[str, Any] = await page.evaluate(f"() => {found}")
     return event
+
+
+async def speak(page: Page, name: str) -> None:
+    """Begin to say a clip."""
+    await page.evaluate("(clip) => speak(clip)", f"clips/{name}.wav")
+
+
+async def grown(page: Page, count: str, by: float) -> None:
+    """Until what ``count`` counts is so much more than now."""
+    wanted = await page.evaluate(count) + by
+    await page.wait_for_function(f"async (wanted) => (await ({count})()) >= wanted", arg=wanted, timeout=90_000)
 
 
 async def history(page: Page) -> list[dict[str, Any]]:
@@ -114,18 +96,17 @@ def said(name: str) -> str:
 async def test_a_spoken_conversation_of_two_turns(bundle: Path, server: Server, tmp_path: Path) -> None:
     """Both sides can be read, the reply can be heard and is what is shown, hanging up frees everything."""
     before = await server.idle_tasks()
-    pauses = (4.0, 25.0, 40.0)
-    clips = (DATA / "austen-0880.wav", DATA / "austen-0870.wav")
-    microphone = script(tmp_path / "mic.wav", pauses[0], clips[0], pauses[1], clips[1], pauses[2])
-    async with opened(bundle, microphone) as page:
+    async with page_of(bundle) as page:
         name = await call(page, server)
         await page.evaluate(FEW)
         assert name
         await page.wait_for_function("() => document.querySelector('audio').srcObject")
         await page.evaluate(RECORD)
+        await speak(page, "austen-0880")
         await until(page, "output_audio_buffer.stopped")
         recording = tmp_path / "reply.webm"
         recording.write_bytes(base64.b64decode(await page.evaluate(RECORDED)))
+        await speak(page, "austen-0870")
         second = await until(page, HEARD, 2)
         done = await until(page, "response.done", 2)
 
@@ -145,11 +126,13 @@ async def test_a_spoken_conversation_of_two_turns(bundle: Path, server: Server, 
     assert server.tasks == before
 
 
-async def test_speaking_over_the_reply_truncates_it(bundle: Path, server: Server, tmp_path: Path) -> None:
-    clips = (DATA / "austen-0880.wav", DATA / "jfk.wav")
-    microphone = script(tmp_path / "mic.wav", 4.0, clips[0], 8.0, clips[1], 40.0)
-    async with opened(bundle, microphone) as page:
+async def test_speaking_over_the_reply_truncates_it(bundle: Path, server: Server) -> None:
+    async with page_of(bundle) as page:
         await call(page, server, instructions=LONG_STORIES)
+        await speak(page, "austen-0880")
+        await until(page, "output_audio_buffer.started")
+        await grown(page, ENERGY, 0.003)  # some words
+        await speak(page, "jfk")
         cleared = await until(page, "output_audio_buffer.cleared")
         truncated = await until(page, "conversation.item.truncated")
         done = await until(page, "response.done", 1, "e.response.status === 'cancelled'")
@@ -170,9 +153,9 @@ async def test_speaking_over_the_reply_truncates_it(bundle: Path, server: Server
         await until(page, "response.created", 2)
 
 
-async def test_writing_updating_and_cancelling(bundle: Path, server: Server, tmp_path: Path) -> None:
+async def test_writing_updating_and_cancelling(bundle: Path, server: Server) -> None:
     """sendMessage, a session.update in mid-call, interrupt, and an error with the client's own event id."""
-    async with opened(bundle, script(tmp_path / "mic.wav", 90.0)) as page:
+    async with page_of(bundle) as page:
         await call(page, server)
         await page.evaluate("() => session.sendMessage('What is your name?')")
         done = await until(page, "response.done")
@@ -202,16 +185,16 @@ async def test_writing_updating_and_cancelling(bundle: Path, server: Server, tmp
         assert (error["error"]["event_id"], error["error"]["code"]) == ("mine", "item_not_found")
 
 
-async def test_push_to_talk(bundle: Path, server: Server, tmp_path: Path) -> None:
+async def test_push_to_talk(bundle: Path, server: Server) -> None:
     """Nothing is taken for a turn before it is committed, nothing answered before that is asked for."""
-    lead = 8.0  # s in which the call is up and the buffer is cleared
-    microphone = script(tmp_path / "mic.wav", lead, DATA / "austen-0880.wav", 60.0)
-    async with opened(bundle, microphone) as page:
+    async with page_of(bundle) as page:
         await call(page, server, config=BY_HAND)
         send = "(type) => session.transport.sendEvent({type})"
         await page.evaluate(send, "input_audio_buffer.clear")
         await until(page, "input_audio_buffer.cleared")
-        await page.wait_for_timeout((lead + 8.0) * 1000)  # the clip has 3 s, and nothing tells of its end
+        await speak(page, "austen-0880")
+        await page.evaluate("() => said")
+        await grown(page, SENT, 75)  # so much silence follows it that all of it is there
         assert await page.evaluate("() => told.some((e) => e.type.startsWith('input_audio_buffer.speech'))") is False
         await page.evaluate(send, "input_audio_buffer.commit")
         await until(page, "input_audio_buffer.committed")
@@ -223,8 +206,8 @@ async def test_push_to_talk(bundle: Path, server: Server, tmp_path: Path) -> Non
         assert await page.evaluate("() => errors") == []
 
 
-async def test_a_function_of_the_page_is_called(bundle: Path, qwen: Server, tmp_path: Path) -> None:
-    async with opened(bundle, script(tmp_path / "mic.wav", 90.0)) as page:
+async def test_a_function_of_the_page_is_called(bundle: Path, qwen: Server) -> None:
+    async with page_of(bundle) as page:
         await call(page, qwen, functions=True)
         await page.evaluate("() => session.sendMessage('What is the weather in Madrid right now?')")
         arguments = await until(page, "response.function_call_arguments.done")

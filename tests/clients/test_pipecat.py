@@ -2,69 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
-from tests.chromium import AUTOPLAY, CHROMIUM, FLAGS, MICROPHONE
+from tests.clients.pages import ENERGY, bundled, installed, page_of
 from tests.e2e.conftest import LONG_STORIES
 from tests.e2e.running import ROOT, Server, start, stop
 from tests.e2e.speech import error_rate
 
-HERE = Path(__file__).parent
-MODULES = HERE / "node" / "node_modules"
-INSTALLED = (MODULES / "@pipecat-ai").is_dir() and shutil.which("node") is not None
-HTML = (
-    '<!doctype html><meta charset="utf-8"><title>pipecat</title><audio autoplay></audio><script src="app.js"></script>'
-)
-
+INSTALLED = installed("@pipecat-ai")
 pytestmark = [
     *(pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(240)),
     pytest.mark.skipif(not INSTALLED, reason="no node, or its packages are not installed (make test does it)"),
 ]
-
-PEERS = """
-const Native = window.RTCPeerConnection;
-window.peers = [];
-window.came = [];
-window.RTCPeerConnection = class extends Native {
-  constructor(...args) {
-    super(...args);
-    window.peers.push(this);
-  }
-  createDataChannel(...args) {
-    const channel = super.createDataChannel(...args);
-    channel.addEventListener("message", ({ data }) => window.came.push(JSON.parse(data)));
-    return channel;
-  }
-};
-"""
-"""Keeps the connections that the client makes, and the messages that come."""
-
-MICROPHONE_OF_CLIPS = """
-const context = new AudioContext();
-const voice = context.createGain();
-navigator.mediaDevices.getUserMedia = async () => {
-  const line = context.createMediaStreamDestination();
-  voice.connect(line);
-  return line.stream;
-};
-window.speak = async (clip) => {
-  const sound = await (await fetch(clip)).arrayBuffer();
-  const source = new AudioBufferSourceNode(context, { buffer: await context.decodeAudioData(sound) });
-  source.connect(voice);
-  source.start();
-};
-"""
-"""A microphone into which recorded words are spoken when it is their turn, however slow the machine is."""
 
 FAIL = """
 () => {
@@ -83,23 +38,10 @@ HEAR_AGAIN = """
 """
 """The client does not tell of the new connection's track: as the old one ends it forgets both (1.10.8)."""
 
-ENERGY = """
-async () => {
-  const stats = [...(await window.peers.at(-1).getStats()).values()];
-  return stats.find((one) => one.type === "inbound-rtp" && one.kind === "audio").totalAudioEnergy;
-}
-"""
-"""What has been heard so far, in seconds at full loudness (W3C webrtc-stats); silence adds nothing."""
-
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page's code and the packages that it imports, as one script."""
-    out = tmp_path_factory.mktemp("pipecat") / "app.js"
-    command = (MODULES / ".bin" / "esbuild", HERE / "pipecat.js", "--bundle", f"--outfile={out}", "--log-level=warning")
-    done = subprocess.run(command, env=os.environ | {"NODE_PATH": str(MODULES)}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return out
+    return bundled("pipecat", tmp_path_factory.mktemp("pipecat"))
 
 
 @pytest.fixture(scope="module")
@@ -118,48 +60,9 @@ def data() -> Path:
     return ROOT / "tests" / "data"
 
 
-@asynccontextmanager
-async def served(bundle: Path) -> AsyncIterator[str]:
-    """The page at an address of its own, which is another origin than the server's."""
-    app = web.Application()
-
-    async def page(_: web.Request) -> web.Response:
-        return web.Response(text=HTML, content_type="text/html")
-
-    async def code(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(bundle)
-
-    app.add_routes([web.get("/", page), web.get("/app.js", code), web.static("/clips", ROOT / "tests" / "data")])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
-
-
-@asynccontextmanager
-async def opened(bundle: Path) -> AsyncIterator[Page]:
-    """The page in a browser."""
-    async with served(bundle) as url, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[*FLAGS, *MICROPHONE, AUTOPLAY],
-            ignore_default_args=["--mute-audio"],
-        )
-        try:
-            page = await browser.new_page()
-            complaints: list[str] = []
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            await page.add_init_script(PEERS + MICROPHONE_OF_CLIPS)
-            await page.goto(url)
-            yield page
-            # The client's media manager may still be starting its recorder as it is disconnected.
-            complaints = [complaint for complaint in complaints if "getAudioTracks" not in complaint]
-            assert not complaints, complaints
-        finally:
-            await browser.close()
+def opened(bundle: Path) -> AbstractAsyncContextManager[Page]:
+    # The client's media manager may still be starting its recorder as it is disconnected.
+    return page_of(bundle, pardoned="getAudioTracks")
 
 
 async def call(page: Page, server: Server) -> dict[str, Any]:
