@@ -141,6 +141,18 @@ async def test_cancelling_the_reading_task_stops_the_work_in_the_host(scripted):
     assert await said(client, "until closed mine") == "closed"
 
 
+async def test_cancelling_what_prepares_stops_the_work_in_the_host(scripted):
+    client = scripted()
+    await client.start()
+    task = asyncio.create_task(client.prepare(Prepare("s", "", [], "hold mine")))
+    await asyncio.sleep(0)  # it is sent
+    await said(client, "hello")  # and has begun: this came after it
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert await said(client, "until closed mine") == "closed"
+
+
 async def test_refusals_and_failures_are_errors_of_one_ask(scripted, caplog):
     caplog.set_level(logging.DEBUG)
     client = scripted()
