@@ -197,11 +197,12 @@ class Calls:
         return call
 
     def _limit_waiting(self) -> None:
-        """Give up the oldest session that waits for its caller, where too many do: else callers who come and go
-        faster than ``dialogue.resume_s`` would fill the memory."""
+        """Give up the oldest sessions that wait for their callers, where too many do: else callers who come and go
+        faster than ``dialogue.resume_s`` would fill the memory. Only here, where a session is added: those whose lines
+        go before the next one begins, max_calls at the most, wait as well until then."""
         waiting = [call for call in self._calls.values() if not call.carried and call.ending is None]
-        if len(waiting) > self._settings.server.max_calls:
-            waiting[0].end(Ending("lost", "The caller did not come back, and the place was needed."))
+        for call in waiting[: max(0, len(waiting) - self._settings.server.max_calls)]:
+            call.end(Ending("lost", "The caller did not come back, and the place was needed."))
 
     def _forget(self, call: Call) -> None:
         """The call is over."""
