@@ -44,6 +44,12 @@ def voxrtc(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 # -- what it takes --------------------------------------------------------------------------------------------------
 
 
+def test_without_its_script() -> None:
+    command = [sys.executable, "-m", "voxrtc", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
+    assert done.stdout == f"voxrtc {__version__}\n"
+
+
 def test_version(voxrtc: Run) -> None:
     assert voxrtc("--version") == (0, f"voxrtc {__version__}\n", "")
 

@@ -64,15 +64,16 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. ``body``: a msgspec type for JSON, or schemas by media type. ``errors``: statuses with
-    the body that errors have (app.error_body), or ``error``. ``parameters``: schemas of those in the path
-    that are not any text, and, as "query:NAME", of those in the query."""
+    """One method of one path. ``body``: a msgspec type for JSON, or schemas by media type; where it is ``optional``,
+    there need be none. ``errors``: statuses with the body that errors have (app.error_body), or ``error``.
+    ``parameters``: schemas of those in the path that are not any text, and, as "query:NAME", of those in the query."""
 
     summary: str
     replies: Mapping[int, Reply]
     errors: tuple[int, ...] = ()
     error: Schema = field(default_factory=lambda: ERROR)
     body: Mapping[str, Schema] | type | None = None
+    optional: bool = False
     parameters: Mapping[str, Schema] = field(default_factory=dict)
 
 
@@ -141,7 +142,7 @@ def _operation(path: str, operation: Operation, schemas: Mapping[type, Schema]) 
     if parameters := _parameters(path, operation.parameters):
         told["parameters"] = parameters
     if operation.body is not None:
-        told["requestBody"] = {"required": True, "content": _content(operation.body, schemas)}
+        told["requestBody"] = {"required": not operation.optional, "content": _content(operation.body, schemas)}
     for status, reply in operation.replies.items():
         answer: dict[str, Any] = {"description": reply.description}
         responses[str(status)] = answer

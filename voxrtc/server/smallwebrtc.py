@@ -120,6 +120,7 @@ OPENAPI = {
         replies={200: Reply("Its name, and the servers to know", {"application/json": _STARTED})},
         errors=(400, 408, 413, 415, 422),
         body=Start,
+        optional=True,
     ),
     ("POST", "/api/offer"): _OFFER,
     ("POST", SESSION + "/api/offer"): _OFFER,

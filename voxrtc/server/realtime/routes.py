@@ -185,9 +185,10 @@ OPENAPI = {
     ("POST", "/v1/realtime/client_secrets"): Operation(
         "A key for a page, with the session that its call will have",
         replies={200: Reply("The key", {"application/json": _SECRET})},
-        errors=(400, 401, 408, 413, 415, 422, 429, 503),
+        errors=(400, 401, 408, 413, 415, 422, 429),
         error=SHAPE,
         body=NewSecret,
+        optional=True,
     ),
     ("POST", "/v1/realtime/calls"): _CALL,
     ("POST", "/v1/realtime"): _CALL,
