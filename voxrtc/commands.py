@@ -137,6 +137,8 @@ def parse(message: dict[str, Any]) -> AnyCommand:
         command: AnyCommand = msgspec.convert(message, AnyCommand)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
+    if isinstance(command, Text) and command.role != "user" and message.get("respond"):
+        raise ValueError("only what the user says can be responded to: leave respond out, or false, for other roles")
     if isinstance(command, Text) and not 0 < len(command.text.strip()) <= MAX_TEXT:
         raise ValueError(f"text must hold 1 to {MAX_TEXT} characters")
     instructions = getattr(command, "instructions", None)

@@ -18,9 +18,10 @@ from aiohttp import WSMsgType, web
 from tests.dialogue.scripted import MS_PER_CHAR, ScriptedModels
 from tests.media.callers import clip
 from tests.server.conftest import Front, Serve
+from voxrtc import commands
 from voxrtc.audio import HEARD_RATE, SPOKEN_RATE, Samples, resample
 from voxrtc.endpointing.vad import SileroModel
-from voxrtc.server import carry, websocket
+from voxrtc.server import carry, messages, websocket
 from voxrtc.server.carry import MAX_FRAME
 
 PATIENCE_S = 15
@@ -223,6 +224,7 @@ async def test_a_caller_who_comes_back(serve: Serve, dial: Dial) -> None:
         ('{"type": "config", "sample_rate": "16000"}', "sample_rate"),
         ('{"type": "config", "binary": 1}', "binary"),
         ('{"type": "config", "colour": "red"}', "colour"),
+        ('{"type": "text", "text": "Be brief.", "role": "system", "respond": true}', "respond"),
         (b"abc", "odd"),
         (b"\0" * (MAX_FRAME + 2), str(MAX_FRAME)),
     ],
@@ -284,6 +286,21 @@ async def test_what_comes_with_the_handshake_is_answered_after_the_call_has_begu
     assert [one["code"] for one in told if one["type"] == "error"] == ["bad_message", "bad_config", "bad_message"]
     writer.close()
     await front.exchange.settle(0, waiting=1)
+
+
+async def test_each_message_is_read_once(serve: Serve, dial: Dial, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = []
+
+    def decode(message: str | bytes) -> dict[str, Any]:
+        counted.append(message)
+        return commands.decode(message)
+
+    monkeypatch.setattr(messages, "decode", decode)
+    caller = await dial(await serve())
+    await caller.until("call_started")
+    await caller.say(type="export_memory")
+    await caller.until("memory_exported")
+    assert len(counted) == 1
 
 
 async def test_a_flood_of_nonsense_is_cut_off(serve: Serve, dial: Dial) -> None:

@@ -57,6 +57,8 @@ class Messages:
         self._has_binary = has_binary
         self._binary = False
         self._rate = HEARD_RATE
+        self._decoded: tuple[Message, dict[str, Any]] = "", {}
+        """The message that was taken last, and what is in it."""
 
     # -- down ----------------------------------------------------------------------------------------------
 
@@ -107,12 +109,15 @@ class Messages:
             elif len(message) > self.max_message:
                 line.refuse(f"it has {len(message)} characters; {self.max_message} at the most, but for sound")
             else:
+                self._decoded = message, found
                 line.receive(message)
         except (ValueError, AudioError) as error:
             line.refuse(str(error))
 
     def read(self, message: Message) -> Iterable[AnyCommand | str]:
-        found = decode(message)
+        taken, found = self._decoded
+        if taken is not message:
+            found = decode(message)
         if found.get("type") != "config":
             return (parse(found),)
         rest = {name: value for name, value in found.items() if name not in ("sample_rate", "binary")}

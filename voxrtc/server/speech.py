@@ -20,6 +20,7 @@ from voxrtc.server.keys import SETTINGS, SPEECHES, STATUS
 from voxrtc.server.offer import read_json
 from voxrtc.server.openapi import Operation, Reply
 from voxrtc.server.readiness import Left, place, running, try_again, while_there
+from voxrtc.server.realtime.session import OPENAI_VOICES
 from voxrtc.server.transcribe import IGNORED
 
 routes = web.RouteTableDef()
@@ -27,10 +28,6 @@ routes = web.RouteTableDef()
 AT_ONCE = 4
 """Texts that are being spoken at once; callers have the voice as well."""
 MOST_CHARS = 4_096
-THEIRS = frozenset(
-    {"alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse"}
-)
-"""OpenAI's voices: whoever asks for one gets the voice that speaks by default."""
 BUSY = f"{AT_ONCE} texts are being spoken already; try again in a moment"
 
 
@@ -72,7 +69,7 @@ def _clauses(request: web.Request, text: Text, ready: Ready) -> list[Speak]:
     """What is said one after the other. Raises 400 for a voice or a language that is not there, and for no words."""
     settings = request.app[SETTINGS]
     voice = text.voice.id if isinstance(text.voice, VoiceId) else text.voice
-    if voice in THEIRS and voice not in ready.voices:
+    if voice in OPENAI_VOICES and voice not in ready.voices:
         voice = ""
     if voice and voice not in ready.voices:
         raise web.HTTPBadRequest(text=f"voice: one of {', '.join(ready.voices)}, or none for the default")
