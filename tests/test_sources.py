@@ -229,8 +229,22 @@ async def test_own_machine_is_not_reached(site, host: str):
 
 @pytest.mark.parametrize(
     "address",
-    ["10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "224.0.0.1", "192.88.99.1"]
-    + ["[fe80::1]", "[fec0::1]", "[feff::1]", "[3fff::1]", "[3fff:fff::1]", "[2002:7f00:1::]", "[::ffff:192.88.99.1]"],
+    [
+        "10.0.0.1",
+        "192.168.1.1",
+        "172.16.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "224.0.0.1",
+        "192.88.99.1",
+        "[fe80::1]",
+        "[fec0::1]",
+        "[feff::1]",
+        "[3fff::1]",
+        "[3fff:fff::1]",
+        "[2002:7f00:1::]",
+        "[::ffff:192.88.99.1]",
+    ],
 )
 async def test_private_addresses_are_not_reached(address: str):
     with pytest.raises(AudioError, match="not a public address"):
