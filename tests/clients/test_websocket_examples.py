@@ -17,7 +17,7 @@ from playwright.async_api import async_playwright
 
 from tests.chromium import CHROMIUM, FLAGS
 from tests.e2e.running import ROOT, Server, start, stop
-from tests.e2e.speech import RATE, error_rate, read, transcribe, write
+from tests.e2e.speech import RATE, apart, error_rate, read, transcribe, write
 from voxrtc.audio import SPOKEN_RATE, from_pcm16, resample
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(200)]
@@ -43,7 +43,7 @@ async def check(lines: list[str], sound: bytes, tmp_path: Path) -> None:
     assert error_rate(CLIP.with_suffix(".txt").read_text(), you) <= 0.25
     shown = " ".join(line.removeprefix("assistant: ") for line in lines if line.startswith("assistant: "))
     spoken = write(tmp_path / "spoken.wav", resample(from_pcm16(sound), SPOKEN_RATE, RATE) * 32767)
-    assert error_rate(shown, await transcribe(spoken, tmp_path)) <= 0.4
+    assert apart(shown, await transcribe(spoken, tmp_path)) <= 0.35
 
 
 def saved(path: Path) -> bytes:

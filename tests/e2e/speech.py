@@ -49,6 +49,12 @@ def error_rate(said: str, heard: str) -> float:
     return float(jiwer.wer(words(said), words(heard)))
 
 
+def apart(said: str, heard: str) -> float:
+    """How far what was heard of a reply is from its text, by letters: a small model's reply may have five words, of
+    which "a just and" heard as "adjust in" would be three."""
+    return float(jiwer.cer(words(said).replace(" ", ""), words(heard).replace(" ", "")))
+
+
 async def transcribe(path: Path, tmp_path: Path) -> str:
     """What `voxrtc transcribe` hears in a file."""
     out = tmp_path / "transcript.json"

@@ -12,7 +12,7 @@ from playwright.async_api import Page, async_playwright
 
 from tests.chromium import AUTOPLAY, CHROMIUM, FLAGS, MICROPHONE
 from tests.e2e.running import Server, start, stop
-from tests.e2e.speech import error_rate, script, transcribe
+from tests.e2e.speech import apart, error_rate, script, transcribe
 
 pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(180)]
 
@@ -114,7 +114,7 @@ async def test_a_spoken_conversation(server: Server, data: Path, tmp_path: Path)
         await server.wait_idle()
         live = "() => [...document.querySelectorAll('audio')].every((a) => !a.srcObject)"
         await page.wait_for_function(live)
-    assert error_rate(ended["text"], await transcribe(recording, tmp_path)) <= 0.35
+    assert apart(ended["text"], await transcribe(recording, tmp_path)) <= 0.35
     assert server.tasks == before
 
 
