@@ -170,7 +170,7 @@ async def test_a_function_that_nobody_waits_for_is_given_up(serve: Serve) -> Non
         await until(call, "tool_called")
         call.interrupt()
         async with asyncio.timeout(10):
-            await given_up.wait()
+            assert await given_up.wait()
 
 
 async def test_a_function_without_words_is_refused() -> None:

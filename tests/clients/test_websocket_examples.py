@@ -43,7 +43,7 @@ async def check(lines: list[str], sound: bytes, tmp_path: Path) -> None:
     assert error_rate(CLIP.with_suffix(".txt").read_text(), you) <= 0.25
     shown = " ".join(line.removeprefix("assistant: ") for line in lines if line.startswith("assistant: "))
     spoken = write(tmp_path / "spoken.wav", resample(from_pcm16(sound), SPOKEN_RATE, RATE) * 32767)
-    assert apart(shown, await transcribe(spoken, tmp_path)) <= 0.35
+    assert apart(shown, await transcribe(spoken, tmp_path)) <= 0.25
 
 
 def saved(path: Path) -> bytes:

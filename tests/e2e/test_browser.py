@@ -114,7 +114,7 @@ async def test_a_spoken_conversation(server: Server, data: Path, tmp_path: Path)
         await server.wait_idle()
         live = "() => [...document.querySelectorAll('audio')].every((a) => !a.srcObject)"
         await page.wait_for_function(live)
-    assert apart(ended["text"], await transcribe(recording, tmp_path)) <= 0.35
+    assert apart(ended["text"], await transcribe(recording, tmp_path)) <= 0.25
     assert server.tasks == before
 
 

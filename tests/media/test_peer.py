@@ -226,9 +226,12 @@ async def test_a_caller_who_does_not_listen_does_not_hold_up_play() -> None:
     caller = Caller()
     offer = (await caller.offer()).replace("a=sendrecv", "a=sendonly")
     peer = await Peer.answer(offer, Settings())
-    for _ in range(100):
-        await peer.mouth.play(TONE, Mark())
-    await peer.mouth.drained()
+    marks = [Mark() for _ in range(100)]
+    async with asyncio.timeout(10):
+        for mark in marks:
+            await peer.mouth.play(TONE, mark)
+        await peer.mouth.drained()
+    assert {mark.heard for mark in marks} == {0}, "nobody listens"
     await peer.close()
     await caller.close()
 

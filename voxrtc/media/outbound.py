@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
 from voxrtc.audio import BLOCK_MS, SPOKEN_BLOCK, SPOKEN_RATE, Ducking, Mark, Recording, Samples, Sent, Tap
 from voxrtc.media import opus
+from voxrtc.media.pieces import Piece, Taken, harmless, take
 from voxrtc.media.reel import Reel
 from voxrtc.media.sending import Sending
 from voxrtc.settings import Media
@@ -30,20 +30,6 @@ TAIL = 10
 
 _QUIET = np.zeros(SPOKEN_BLOCK, dtype=np.float32)
 _FADE = (0.5 + 0.5 * np.cos(np.linspace(0.0, math.pi, SPOKEN_BLOCK))).astype(np.float32)
-
-
-_Taken: TypeAlias = tuple[Samples, list[tuple[Mark, int]]]
-"""One packet's samples (480,) and how many of them belong to which mark."""
-
-
-@dataclass(slots=True)
-class _Piece:
-    """What is left to play of one ``play()``."""
-
-    samples: Samples
-    mark: Mark
-    recording: Recording | None
-    """Whose samples these are, as long as none has left."""
 
 
 class Outgoing(NamedTuple):
@@ -71,11 +57,11 @@ class Outbound:
         """What is known of the way to the caller."""
         self._encoder = opus.Encoder(bitrate=settings.opus_bitrate, complexity=settings.opus_complexity)
         self._now = asyncio.get_running_loop().time
-        self._pieces: deque[_Piece] = deque()
+        self._pieces: deque[Piece] = deque()
         self._queued = 0
         self._flushes = 0
         self._waiters: set[asyncio.Future[None]] = set()
-        self._fade: _Taken | None = None
+        self._fade: Taken | None = None
         self._reel: Reel | None = None
         """Of the recording that is being played, where all of it leaves as it is."""
         self._sounding = 0  # TAIL while speech leaves, then counts down to the ready silence
@@ -94,7 +80,7 @@ class Outbound:
             await self._change()
         if flushes != self._flushes or self._over or not samples.size:
             return
-        self._pieces.append(_Piece(_harmless(samples), mark, recording))
+        self._pieces.append(Piece(harmless(samples), mark, recording))
         self._queued += samples.size
         mark.queued += samples.size
 
@@ -192,23 +178,10 @@ class Outbound:
             self._encoder.reset()
         self._reel = None
 
-    def _take(self) -> _Taken:
-        """The next 20 ms of what is queued, (480,), filled up with silence at the end, and whose they are."""
-        block = np.zeros(SPOKEN_BLOCK, dtype=np.float32)
-        heard: list[tuple[Mark, int]] = []
-        filled = 0
-        while self._pieces and filled < SPOKEN_BLOCK:
-            piece = self._pieces[0]
-            piece.recording = None
-            count = min(piece.samples.size, SPOKEN_BLOCK - filled)
-            block[filled : filled + count] = piece.samples[:count]
-            piece.samples = piece.samples[count:]
-            if not piece.samples.size:
-                self._pieces.popleft()
-            heard.append((piece.mark, count))
-            filled += count
-        self._queued -= filled
-        return block, heard
+    def _take(self) -> Taken:
+        taken = take(self._pieces)
+        self._queued -= sum(count for _, count in taken[1])
+        return taken
 
     def _left(self, heard: list[tuple[Mark, int]]) -> None:
         for mark, count in heard:
@@ -240,10 +213,3 @@ class Outbound:
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
-
-
-def _harmless(samples: Samples) -> Samples:
-    """``samples`` in [-1, 1]; what is no number is silence."""
-    if samples.max() <= 1.0 and samples.min() >= -1.0:  # both false of what is no number
-        return samples
-    return np.clip(np.nan_to_num(samples), -1.0, 1.0)

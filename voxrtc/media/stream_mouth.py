@@ -9,20 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxrtc.audio import SPOKEN_BLOCK, SPOKEN_RATE, Ducking, Mark, Recording, Samples, Sent, Tap
+from voxrtc.audio import SPOKEN_RATE, Ducking, Mark, Recording, Samples, Sent, Tap
+from voxrtc.media.pieces import Piece, Taken, harmless, take
 from voxrtc.settings import Media
 
 LEAD_S = 0.2
 """So far ahead sound is sent: more than the jitter of a connection that is fit to talk over."""
 TICK_S = 0.04
-
-
-@dataclass(slots=True)
-class _Piece:
-    """What is left to send of one ``play()``."""
-
-    samples: Samples
-    mark: Mark
 
 
 @dataclass(slots=True)
@@ -45,7 +38,7 @@ class StreamMouth:
         self._bound = int(settings.play_ahead_s * SPOKEN_RATE)
         self._sent = Sent(settings.lost_after_s + 1.0)
         self._ducking = Ducking()
-        self._pieces: deque[_Piece] = deque()
+        self._pieces: deque[Piece] = deque()
         self._queued = 0
         self._coming: deque[_Coming] = deque()
         self._ends = 0.0  # when what was sent will have been heard
@@ -65,7 +58,7 @@ class StreamMouth:
             await self._change()
         if flushes != self._flushes or self._over or not samples.size:
             return
-        self._pieces.append(_Piece(np.clip(np.nan_to_num(samples), -1.0, 1.0), mark))
+        self._pieces.append(Piece(harmless(samples), mark))
         self._queued += samples.size
         mark.queued += samples.size
         if self._timer is None:
@@ -150,21 +143,9 @@ class StreamMouth:
             self._sound(np.concatenate(parts))
             self._arrive()
 
-    def _take(self) -> tuple[Samples, list[tuple[Mark, int]]]:
-        """The next 20 ms of what is queued, (480,), filled up with silence at the end, and whose they are."""
-        block = np.zeros(SPOKEN_BLOCK, np.float32)
-        whose: list[tuple[Mark, int]] = []
-        filled = 0
-        while self._pieces and filled < SPOKEN_BLOCK:
-            piece = self._pieces[0]
-            count = min(piece.samples.size, SPOKEN_BLOCK - filled)
-            block[filled : filled + count] = piece.samples[:count]
-            piece.samples = piece.samples[count:]
-            if not piece.samples.size:
-                self._pieces.popleft()
-            whose.append((piece.mark, count))
-            filled += count
-        self._queued -= filled
+    def _take(self) -> Taken:
+        block, whose = take(self._pieces)
+        self._queued -= sum(count for _, count in whose)
         return self._ducking.apply(block), whose
 
     async def _change(self) -> None:
